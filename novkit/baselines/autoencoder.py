@@ -1,0 +1,112 @@
+"""Reconstruction error of an autoencoder: what it has not learnt to draw, it draws badly."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from novkit.detector import Detector, pick_device
+from novkit.errors import SettingsError
+from novkit.images import batches
+from novkit.seeding import seed_for, seeded
+from novkit.tend.networks import Autoencoder, convolutional_autoencoder
+from novkit.tend.objectives import Reconstruction
+from novkit.training import LoopSettings, train
+
+_SCORING_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderSettings:
+    """Settings of the autoencoder baseline. Network and optimiser are TEND's stage 1 [C]; the bottleneck is [O]."""
+
+    width: int = 16  # [C] channels of the first convolution
+    latent: int = 64  # [O] numbers an image is squeezed into; swept in the latent-size table
+    epochs: int = 50  # [C]
+    batch_size: int = 32  # [C]
+    lr: float = 1e-3  # [C]
+    weight_decay: float = 1e-6  # [C]
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.latent < 1:
+            raise SettingsError(f"latent is {self.latent}: the bottleneck needs at least one number.")
+
+    @classmethod
+    def quick(cls, **changes: Any) -> "AutoencoderSettings":
+        """Minutes on two CPU cores, at 64×64 [O]."""
+        return cls(**{"epochs": 16, "batch_size": 64, **changes})
+
+    @classmethod
+    def paper(cls, **changes: Any) -> "AutoencoderSettings":
+        """The published schedule [C]."""
+        return cls(**changes)
+
+
+def bottleneck_autoencoder(shape: tuple[int, int, int], width: int, latent: int) -> Autoencoder:
+    """TEND's convolutions with a linear bottleneck of `latent` numbers between them."""
+    inner = convolutional_autoencoder(shape, width)
+    size = int(np.prod(inner.features))
+    encoder = nn.Sequential(inner.encoder, nn.Flatten(), nn.Linear(size, latent))
+    decoder = nn.Sequential(nn.Linear(latent, size), nn.ReLU(), nn.Unflatten(1, inner.features), inner.decoder)
+    return Autoencoder(encoder, decoder, (latent,))
+
+
+class AutoencoderDetector(Detector):
+    """score(x) = mean (x − x̂)²; map = (x − x̂)² averaged over channels.
+
+    After `fit`: autoencoder_ and history_ ({"autoencoder": History}).
+    """
+
+    method: ClassVar[str] = "autoencoder"
+    Settings: ClassVar[type] = AutoencoderSettings
+    has_map: ClassVar[bool] = True
+
+    def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
+        s: AutoencoderSettings = self.settings_
+        shape = train_images.shape[1:]
+        self.autoencoder_ = seeded(self.seed, "autoencoder", lambda: bottleneck_autoencoder(shape, s.width, s.latent))
+        history = train(
+            Reconstruction(self.autoencoder_, lr=s.lr, weight_decay=s.weight_decay),
+            train_images,
+            val,
+            LoopSettings(epochs=s.epochs, batch_size=s.batch_size, precision=s.precision),
+            seed=seed_for(self.seed, "autoencoder"),
+            device=self.device,
+            folder=self._checkpoints("autoencoder"),
+            progress=self.progress,
+            label="Autoencoder",
+        )
+        self.history_ = {"autoencoder": history}
+
+    @torch.inference_mode()
+    def reconstruct(self, X: np.ndarray) -> np.ndarray:
+        """x̂: (n, channels, height, width) float32 in [0, 1]."""
+        images = self._checked(X)
+        return np.concatenate([self.autoencoder_(x).float().cpu().numpy() for x in batches(images, _SCORING_BATCH, self._place())])
+
+    def _place(self) -> torch.device:
+        device = pick_device(self.device)
+        self.autoencoder_.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        return device
+
+    def _residuals(self, images: np.ndarray) -> Any:
+        for x in batches(images, _SCORING_BATCH, self._place()):
+            yield (x - self.autoencoder_(x).float()).square()
+
+    @torch.inference_mode()
+    def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return {"score": np.concatenate([r.flatten(1).mean(dim=1).cpu().double().numpy() for r in self._residuals(images)])}
+
+    @torch.inference_mode()
+    def _map(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([r.mean(dim=1).cpu().numpy() for r in self._residuals(images)])
+
+    def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return dict(self.autoencoder_.state_dict()), {}
+
+    def _restore(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
+        self.autoencoder_ = bottleneck_autoencoder(self.image_shape_, self.settings_.width, self.settings_.latent)
+        self.autoencoder_.load_state_dict(tensors)

@@ -1,0 +1,68 @@
+"""How unusual is each pixel at its place? Mean and spread of every pixel over the normal images."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from novkit.detector import Detector
+from novkit.errors import SettingsError
+from novkit.images import batches
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelZScoreSettings:
+    """σ ← √(σ² + σ₀²), σ₀ = `floor` × the median σ [O]: background that never varies must not weigh without bound."""
+
+    floor: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.floor <= 0:
+            raise SettingsError(f"floor is {self.floor}: it must be positive.")
+
+    @classmethod
+    def quick(cls) -> "PixelZScoreSettings":
+        return cls()
+
+    @classmethod
+    def paper(cls) -> "PixelZScoreSettings":
+        return cls()
+
+
+class PixelZScore(Detector):
+    """map = |x − μ| / σ averaged over channels; score = its mean. After `fit`: mean_, deviation_ (channels, height, width)."""
+
+    method: ClassVar[str] = "pixel_zscore"
+    Settings: ClassVar[type] = PixelZScoreSettings
+    has_map: ClassVar[bool] = True
+
+    def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
+        total = torch.zeros(train_images.shape[1:], dtype=torch.float64)
+        squares = torch.zeros_like(total)
+        for x in batches(train_images, _BATCH):
+            total += x.double().sum(dim=0)
+            squares += x.double().square().sum(dim=0)
+        self.mean_ = total / len(train_images)
+        variance = (squares / len(train_images) - self.mean_.square()).clamp(min=0)
+        varying = variance[variance > 1e-12].sqrt()
+        if len(varying) == 0:
+            raise SettingsError("All training images are the same picture: give images that differ.")
+        self.deviation_ = (variance + (self.settings_.floor * varying.median()).square()).sqrt()
+
+    def _map(self, images: np.ndarray) -> np.ndarray:
+        parts = [((x.double() - self.mean_) / self.deviation_).abs().mean(dim=1) for x in batches(images, _BATCH)]
+        return torch.cat(parts).float().numpy()
+
+    def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        parts = [((x.double() - self.mean_) / self.deviation_).abs().flatten(1).mean(dim=1) for x in batches(images, _BATCH)]
+        return {"score": torch.cat(parts).numpy()}
+
+    def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return {"mean": self.mean_, "deviation": self.deviation_}, {}
+
+    def _restore(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
+        self.mean_, self.deviation_ = tensors["mean"], tensors["deviation"]

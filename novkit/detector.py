@@ -1,0 +1,232 @@
+"""The contract every method keeps: fitted on normal images only, higher score = more novel."""
+
+import shutil
+from abc import abstractmethod
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from safetensors.torch import load_file, save_file
+from sklearn.base import BaseEstimator, OutlierMixin
+from torch import Tensor
+
+from novkit.errors import DataError, NotFittedError, NovkitError, StoredFileError, TrainingError
+from novkit.files import read_json, replacing_folder, write_json
+from novkit.images import check_images
+
+FORMAT = 1  # of saved detectors
+
+REGISTRY: dict[str, type["Detector"]] = {}
+"""Every method by its id; filled as the methods' modules are imported."""
+
+
+class Detector(OutlierMixin, BaseEstimator):
+    """Base of all novelty detectors, in scikit-learn's manner, on images (n, channels, height, width).
+
+    settings: the method's frozen dataclass, or None for its `quick()` preset.
+    seed: every random draw follows from it.
+    device: "auto" (a GPU where there is one), "cpu", "cuda", "mps".
+    workdir: folder for training checkpoints; a run that was killed resumes from it. None keeps nothing.
+    progress: show progress bars.
+    false_positive_rate: share of held-out normal images above `threshold_`.
+
+    Subclasses set `method` and `Settings` and write `_fit`, `_components`, `_tensors`, `_restore`, and `_map` where they have one.
+    Fitted attributes: image_shape_, threshold_, and the method's own.
+    """
+
+    method: ClassVar[str]
+    Settings: ClassVar[type]
+    has_map: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "method" in cls.__dict__:
+            REGISTRY[cls.method] = cls
+
+    def __init__(
+        self,
+        settings: Any = None,
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        workdir: str | Path | None = None,
+        progress: bool = True,
+        false_positive_rate: float = 0.05,
+    ) -> None:
+        self.settings = settings
+        self.seed = seed
+        self.device = device
+        self.workdir = workdir
+        self.progress = progress
+        self.false_positive_rate = false_positive_rate
+
+    # ---- fitting -------------------------------------------------------------------------------------------------
+
+    def fit(
+        self, X_normal: ArrayLike | Tensor, X_normal_val: ArrayLike | Tensor | None = None, *, X_threshold: ArrayLike | Tensor | None = None
+    ) -> Self:
+        """Learn from normal images alone.
+
+        X_normal: (n, channels, height, width), uint8, uint16 or float32 in [0, 1].
+        X_normal_val: held-out normal images: they choose the epoch and calibrate the score. None holds out a fifth of `X_normal`.
+        X_threshold: further normal images that set `threshold_`. None takes every second image of `X_normal_val` for it.
+        Raises DataError for images that cannot be learnt from, TrainingError where training collapsed.
+        """
+        train = check_images(X_normal, varied=True, what="X_normal")
+        shape = tuple(int(side) for side in train.shape[1:])
+        if X_normal_val is None:
+            if len(train) < 10:
+                raise DataError(f"X_normal holds {len(train)} images: give at least 10, or pass X_normal_val.")
+            held_out = np.arange(len(train)) % 5 == 4
+            train, val = train[~held_out], train[held_out]
+        else:
+            val = check_images(X_normal_val, shape=shape, varied=True, what="X_normal_val")
+        if X_threshold is None:
+            if len(val) < 2:
+                raise DataError("X_normal_val holds one image: give at least two, one calibrates and one sets the threshold.")
+            val, threshold = val[::2], val[1::2]
+        else:
+            threshold = check_images(X_threshold, shape=shape, what="X_threshold")
+        if not 0 < self.false_positive_rate < 1:
+            raise DataError(f"false_positive_rate is {self.false_positive_rate}: choose a value between 0 and 1.")
+        self.settings_ = self.Settings.quick() if self.settings is None else self.settings
+        self.image_shape_ = shape
+        try:
+            self._fit(train, val)
+            scores = self._components(threshold)["score"]
+            if not np.isfinite(scores).all():
+                raise TrainingError(f"{self.method} gives NaN scores on held-out normal images: lower the learning rate and fit again.")
+            if len(scores) > 1 and np.ptp(scores) == 0:
+                raise TrainingError(f"{self.method} gives every held-out image the same score: it has collapsed, change settings or seed.")
+        except BaseException:
+            del self.image_shape_
+            raise
+        self.threshold_ = float(np.quantile(scores, 1 - self.false_positive_rate))
+        return self
+
+    # ---- scoring -------------------------------------------------------------------------------------------------
+
+    def components(self, X: ArrayLike | Tensor) -> dict[str, np.ndarray]:
+        """The novelty score under "score" and what it is made of (probability, distance, …), each (n,) or (n, patches), float64."""
+        return self._components(self._checked(X))
+
+    def novelty_score(self, X: ArrayLike | Tensor) -> np.ndarray:
+        """(n,) float64: higher = more novel. An image's score does not depend on the others in the batch."""
+        return self.components(X)["score"]
+
+    def novelty_map(self, X: ArrayLike | Tensor) -> np.ndarray:
+        """(n, height, width) float32: higher = more novel. Raises NovkitError where the method has none."""
+        if not self.has_map:
+            raise NovkitError(f"{self.method} gives no novelty map: use a method that does, such as autoencoder.")
+        return self._map(self._checked(X))
+
+    def score_samples(self, X: ArrayLike | Tensor) -> np.ndarray:
+        """scikit-learn's sign: −novelty_score, higher = more normal."""
+        return -self.novelty_score(X)
+
+    def decision_function(self, X: ArrayLike | Tensor) -> np.ndarray:
+        """threshold_ − novelty_score: negative = novel."""
+        return self.threshold_ - self.novelty_score(X)
+
+    def predict(self, X: ArrayLike | Tensor) -> np.ndarray:
+        """(n,) int: +1 normal, −1 novel (score above `threshold_`)."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def fit_predict(self, X: ArrayLike | Tensor, y: None = None) -> np.ndarray:
+        """Fit on normal images and label the same images."""
+        return self.fit(X).predict(X)
+
+    def _checked(self, X: ArrayLike | Tensor) -> np.ndarray:
+        if not hasattr(self, "image_shape_"):
+            raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit(X_normal) or load a saved one first.")
+        return check_images(X, shape=self.image_shape_)
+
+    # ---- storing -------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted detector as `detector.json` and `weights.safetensors`: nothing is pickled, an older one is replaced whole."""
+        self._checked(np.zeros((1, *getattr(self, "image_shape_", (1, 1, 1))), np.float32))
+        tensors, extra = self._tensors()
+        with replacing_folder(folder) as temporary:
+            save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary / "weights.safetensors")
+            write_json(
+                temporary / "detector.json",
+                {
+                    "format": FORMAT,
+                    "method": self.method,
+                    "settings": asdict(self.settings_),
+                    "seed": self.seed,
+                    "false_positive_rate": self.false_positive_rate,
+                    "image_shape": list(self.image_shape_),
+                    "threshold": self.threshold_,
+                    "extra": extra,
+                },
+            )
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "auto") -> Self:
+        """Read a saved detector; `Detector.load` finds the method by itself. StoredFileError if it is missing or damaged."""
+        folder = Path(folder)
+        meta = read_json(folder / "detector.json", "saved detector")
+        try:
+            if meta["format"] != FORMAT:
+                raise StoredFileError(f"{folder} was saved in format {meta['format']}, this novkit reads {FORMAT}: fit and save it again.")
+            kind = REGISTRY[meta["method"]]
+            if not issubclass(kind, cls):
+                raise StoredFileError(f"{folder} holds a {meta['method']}, not a {cls.method}: load it with Detector.load.")
+            lists = {name: tuple(value) if isinstance(value, list) else value for name, value in meta["settings"].items()}
+            detector = kind(kind.Settings(**lists), seed=meta["seed"], device=device, false_positive_rate=meta["false_positive_rate"])
+            detector.settings_ = detector.settings
+            shape = tuple(meta["image_shape"])
+            detector.image_shape_ = shape
+            detector._restore(load_file(folder / "weights.safetensors"), meta["extra"])
+            detector.threshold_ = float(meta["threshold"])
+        except NovkitError:
+            raise
+        except Exception as error:  # safetensors, torch and JSON each have errors of their own for a damaged file
+            raise StoredFileError(f"The saved detector {folder} is damaged ({error}): fit and save it again.") from error
+        return detector  # type: ignore[return-value]
+
+    # ---- what a method writes ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _fit(self, train: np.ndarray, val: np.ndarray) -> None:
+        """Learn from `train`; `val` chooses the epoch and calibrates."""
+
+    @abstractmethod
+    def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Score checked images; "score" is required, float64."""
+
+    def _map(self, images: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    @abstractmethod
+    def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What to store: tensors, and a JSON-able dictionary."""
+
+    @abstractmethod
+    def _restore(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
+        """The inverse of `_tensors`; `settings_` and `image_shape_` are already set."""
+
+    # ---- helpers -------------------------------------------------------------------------------------------------
+
+    def _checkpoints(self, phase: str) -> Path | None:
+        return None if self.workdir is None else Path(self.workdir) / phase
+
+    def _discard_checkpoints(self) -> None:
+        if self.workdir is not None:
+            shutil.rmtree(self.workdir, ignore_errors=True)
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """The device a name stands for; "auto" takes CUDA, then Apple's MPS, then the CPU."""
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

@@ -1,0 +1,82 @@
+"""Batches of images: what is accepted, and how they become float tensors."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from novkit.errors import DataError
+
+DTYPES = (np.uint8, np.uint16, np.float32)
+_CHUNK = 1024  # images looked at together: memory maps are never read whole
+
+
+def chunks(n: int, size: int = _CHUNK) -> Iterator[slice]:
+    """Consecutive slices that cover range(n)."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+def check_images(X: ArrayLike | Tensor, *, shape: tuple[int, int, int] | None = None, varied: bool = False, what: str = "X") -> np.ndarray:
+    """Return `X` as an array (n, channels, height, width) of uint8, uint16 or float32 in [0, 1]; float64 is narrowed.
+
+    shape: (channels, height, width) that the images must have. varied: refuse images of one single value.
+    Raises DataError, naming the first offending image.
+    """
+    array = X.detach().cpu().numpy() if isinstance(X, Tensor) else np.asanyarray(X)
+    if array.ndim != 4:
+        raise DataError(f"{what} has shape {array.shape}: images must come as (n, channels, height, width).")
+    if array.dtype == np.float64 or array.dtype == np.float16:
+        array = array.astype(np.float32)
+    if array.dtype not in DTYPES:
+        raise DataError(f"{what} has dtype {array.dtype}: use uint8, uint16 or float32 in [0, 1].")
+    if len(array) == 0:
+        raise DataError(f"{what} holds no image: give at least one.")
+    if shape is not None and tuple(array.shape[1:]) != tuple(shape):
+        if array.shape[1] != shape[0]:
+            raise DataError(
+                f"{what} has {array.shape[1]} channels where the detector was fitted on {shape[0]}: convert the images or fit again."
+            )
+        raise DataError(
+            f"{what} has images of {array.shape[2]}×{array.shape[3]} where the detector was fitted on "
+            f"{shape[1]}×{shape[2]}: resize them or fit again."
+        )
+    for part in chunks(len(array)):
+        flat = np.asarray(array[part]).reshape(part.stop - part.start, -1)
+        low, high = flat.min(axis=1), flat.max(axis=1)
+        if array.dtype == np.float32:
+            bad = ~(np.isfinite(low) & np.isfinite(high))
+            if bad.any():
+                raise DataError(f"Image {part.start + int(bad.argmax())} of {what} holds NaN or infinity: remove or repair it.")
+            bad = (low < 0) | (high > 1)
+            if bad.any():
+                raise DataError(f"Image {part.start + int(bad.argmax())} of {what} leaves [0, 1]: divide by the largest possible value.")
+        if varied and (low == high).any():
+            raise DataError(
+                f"Image {part.start + int((low == high).argmax())} of {what} is constant: remove it, there is nothing to learn."
+            )
+    return array
+
+
+def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """uint8, uint16 or float32 images -> float32 in [0, 1] on `device`; (n, channels, height, width) -> the same."""
+    array = np.ascontiguousarray(images)
+    scale = {"uint8": 255.0, "uint16": 65535.0}.get(array.dtype.name)
+    if array.dtype == np.uint16:
+        array = array.astype(np.int32)
+    if not array.flags.writeable:
+        array = array.copy()
+    tensor = torch.from_numpy(array).to(device)
+    if scale is not None:
+        tensor = tensor.to(torch.float32) / scale
+    if tensor.ndim == 4:
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
+    return tensor
+
+
+def batches(images: np.ndarray, batch_size: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
+    """Consecutive float32 batches of `images`, in order, on `device`."""
+    for part in chunks(len(images), batch_size):
+        yield to_tensor(images[part], device)

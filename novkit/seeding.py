@@ -1,0 +1,37 @@
+"""Random numbers as a function of a seed and what they are for.
+
+No draw in novkit depends on how many draws came before it: a generator is made from (seed, purpose, epoch, step).
+That is what lets a killed run be resumed bit for bit, and a data set be generated in any order.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+T = TypeVar("T")
+
+
+def seed_for(seed: int, *keys: int | str) -> int:
+    """A 63-bit seed that depends on every key, and on their order."""
+    text = repr((int(seed), *keys)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
+
+
+def numpy_generator(seed: int, *keys: int | str) -> np.random.Generator:
+    """A NumPy generator for (seed, keys)."""
+    return np.random.Generator(np.random.PCG64(seed_for(seed, *keys)))
+
+
+def torch_generator(seed: int, *keys: int | str) -> torch.Generator:
+    """A torch generator on the CPU for (seed, keys): the same draws whatever the device that uses them."""
+    return torch.Generator("cpu").manual_seed(seed_for(seed, *keys))
+
+
+def seeded(seed: int, purpose: str, build: Callable[[], T]) -> T:
+    """Build a network with its initial weights drawn from (seed, purpose); the global random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for(seed, "initial weights", purpose))
+        return build()
