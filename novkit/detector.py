@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from safetensors.torch import load_file, save_file
 from sklearn.base import BaseEstimator, OutlierMixin
 from torch import Tensor
 
+from novkit.devices import pick_device as pick_device
 from novkit.errors import DataError, NotFittedError, NovkitError, StoredFileError, TrainingError
 from novkit.files import read_json, replacing_folder, write_json
 from novkit.images import check_images
@@ -104,7 +104,7 @@ class Detector(OutlierMixin, BaseEstimator):
         except BaseException:
             del self.image_shape_
             raise
-        self.threshold_ = float(np.quantile(scores, 1 - self.false_positive_rate))
+        self.threshold_ = float(np.quantile(scores, 1 - self.false_positive_rate, method="higher"))
         return self
 
     # ---- scoring -------------------------------------------------------------------------------------------------
@@ -216,17 +216,6 @@ class Detector(OutlierMixin, BaseEstimator):
     def _checkpoints(self, phase: str) -> Path | None:
         return None if self.workdir is None else Path(self.workdir) / phase
 
-    def _discard_checkpoints(self) -> None:
+    def discard_checkpoints(self) -> None:
         if self.workdir is not None:
             shutil.rmtree(self.workdir, ignore_errors=True)
-
-
-def pick_device(device: str = "auto") -> torch.device:
-    """The device a name stands for; "auto" takes CUDA, then Apple's MPS, then the CPU."""
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")

@@ -202,6 +202,19 @@ def mean_auroc(runs: Sequence[Scores], *, n_resamples: int = 2000, seed: int = 0
     return Interval(value, *interval_ends(resampled_auroc(cases, n_resamples, seed).mean(axis=0)))
 
 
+def mean_roc(runs: Sequence[Scores], n_points: int = 201) -> tuple[np.ndarray, np.ndarray]:
+    """The runs' ROC curves averaged at equal false-positive rates (Fawcett 2006): rates (n_points + 1,), from (0, 0) to (1, 1).
+
+    A single run keeps its own corners.
+    """
+    curves = [roc(run.label, run.score) for run in runs]
+    if len(curves) == 1:
+        return curves[0]
+    grid = np.linspace(0, 1, n_points)
+    rates = [np.interp(grid, fpr, tpr) for fpr, tpr in curves]  # at a vertical rise, interp gives its top
+    return np.r_[0, grid], np.r_[0, np.mean(rates, axis=0)]
+
+
 def paired_difference(runs_a: Sequence[Scores], runs_b: Sequence[Scores], *, n_resamples: int = 2000, seed: int = 0) -> Interval:
     """The runs' mean of AUROC(a) − AUROC(b) with its 95 % interval; a is better than b where the interval lies above 0.
 
@@ -298,9 +311,9 @@ def _checked(y: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     if not np.isin(labels, (0, 1)).all():
         raise DataError("Labels must be 0 (normal) or 1 (novel): convert them first.")
     labels = labels.astype(np.int64)
-    if labels.min(initial=1) == labels.max(initial=0):
-        only = "novel" if len(labels) and labels[0] else "normal"
-        raise DataError(f"All images are {only}: the metrics need images of both classes.")
+    if len(np.unique(labels)) < 2:
+        given = f"All images are {'novel' if labels[0] else 'normal'}" if len(labels) else "There are no images"
+        raise DataError(f"{given}: the metrics need images of both classes.")
     _check_scores(values, "the scores")
     return labels, values
 

@@ -60,20 +60,27 @@ def check_images(X: ArrayLike | Tensor, *, shape: tuple[int, int, int] | None = 
     return array
 
 
-def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
-    """uint8, uint16 or float32 images -> float32 in [0, 1] on `device`; (n, channels, height, width) -> the same."""
+def to_raw(images: np.ndarray) -> Tensor:
+    """uint8, uint16 or float32 images -> a CPU tensor of the same values: uint8, int32 or float32."""
     array = np.ascontiguousarray(images)
-    scale = {"uint8": 255.0, "uint16": 65535.0}.get(array.dtype.name)
     if array.dtype == np.uint16:
-        array = array.astype(np.int32)
+        array = array.astype(np.int32)  # torch does little with uint16
     if not array.flags.writeable:
         array = array.copy()
-    tensor = torch.from_numpy(array).to(device)
+    return torch.from_numpy(array)
+
+
+def to_unit(raw: Tensor) -> Tensor:
+    """What `to_raw` gives, on any device -> float32 in [0, 1]; channels last where it is a batch of images."""
+    scale = {torch.uint8: 255.0, torch.int32: 65535.0}.get(raw.dtype)
     if scale is not None:
-        tensor = tensor.to(torch.float32) / scale
-    if tensor.ndim == 4:
-        tensor = tensor.contiguous(memory_format=torch.channels_last)
-    return tensor
+        raw = raw.to(torch.float32) / scale
+    return raw.contiguous(memory_format=torch.channels_last) if raw.ndim == 4 else raw
+
+
+def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """uint8, uint16 or float32 images -> float32 in [0, 1] on `device`; (n, channels, height, width) -> the same."""
+    return to_unit(to_raw(images).to(device))
 
 
 def batches(images: np.ndarray, batch_size: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:

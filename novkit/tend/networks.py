@@ -1,6 +1,7 @@
 """TEND's networks: the autoencoder of stage 1, and what stage 2 puts on its encoder."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ def convolutional_autoencoder(shape: tuple[int, int, int], width: int = 16) -> A
     depth = depth_for(height, columns)
     sizes = [channels] + [width * 2**level for level in range(depth)]
     encoder = nn.Sequential()
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in pairwise(sizes):
         encoder += nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU())
     decoder = nn.Sequential()
     for before, after in zip(sizes[:0:-1], sizes[-2::-1], strict=True):
@@ -56,7 +57,7 @@ def mlp_autoencoder(shape: tuple[int, int, int]) -> Autoencoder:
     """28×28 [C]: 784-256-128-64 and back, z = 32 after a ReLU."""
     sizes = [math.prod(shape), 256, 128, 64, 32]
     encoder, decoder = nn.Sequential(nn.Flatten()), nn.Sequential()
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in pairwise(sizes):
         encoder += nn.Sequential(nn.Linear(before, after), nn.ReLU())
     for before, after in zip(sizes[:1:-1], sizes[-2:0:-1], strict=True):
         decoder += nn.Sequential(nn.Linear(before, after), nn.ReLU())
@@ -68,7 +69,7 @@ def small_rgb_autoencoder() -> Autoencoder:
     """32×32 RGB [C]: convolutions 3→12→24→48, z = 48·4·4 flattened is what stage 2 reads; linear output."""
     sizes = [3, 12, 24, 48]
     encoder, decoder = nn.Sequential(), nn.Sequential()
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in pairwise(sizes):
         encoder += nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU())
     for before, after in zip(sizes[:0:-1], sizes[-2::-1], strict=True):
         decoder.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
@@ -87,7 +88,7 @@ def autoencoder_for(shape: tuple[int, int, int], width: int = 16) -> Autoencoder
 
 
 class MarginNetwork(nn.Module):
-    """Stage 2 [C]: the encoder (still trained), one 4×4 stride-2 convolution with ReLU, a linear layer to z, a linear layer to the logit of p.
+    """Stage 2 [C]: the encoder (still trained), a 4×4 stride-2 convolution with ReLU, a linear layer to z, one from z to the logit of p.
 
     forward: (n, channels, height, width) -> z (n, embedding), logit (n,). One encoding serves both.
     """

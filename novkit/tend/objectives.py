@@ -1,9 +1,11 @@
 """The two stages of TEND as objectives of the training loop."""
 
+import io
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from novkit.distortions.published import PUBLISHED, published
@@ -66,10 +68,16 @@ def transformation(settings: TendSettings) -> Transform:
 
 def through_jpeg(x: Tensor, quality: int = 92) -> Tensor:
     """[C] each image written as JPEG and read again; [O] quality 92, ImageMagick's default."""
-    from torchvision.io import decode_jpeg, encode_jpeg
+    pixels = (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    written = np.stack([_jpeg(image, quality) for image in pixels])
+    return torch.from_numpy(written).permute(0, 3, 1, 2).to(x) / 255
 
-    pixels = (x.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
-    return torch.stack([decode_jpeg(encode_jpeg(image.contiguous(), quality=quality)) for image in pixels]).to(x) / 255
+
+def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """(height, width, 1 or 3) uint8 -> the same after JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image).save(buffer, format="JPEG", quality=quality)
+    return np.asarray(Image.open(buffer)).reshape(image.shape)
 
 
 class MarginLearning(Objective):
@@ -130,7 +138,7 @@ class MarginLearning(Objective):
         for number, x in enumerate(batches(images, _EVALUATION_BATCH, step.device)):
             fixed = Step(seed=self.seed, epoch=-1, step=number, device=step.device)
             for name, value in self.losses(*self.pair(x, fixed), self.phase(step.epoch)).items():
-                totals[name] = totals.get(name, 0.0) + float(value) * len(x)
+                totals[name] = totals.get(name, 0.0) + float(value.detach()) * len(x)
         return {name: value / len(images) for name, value in totals.items()}
 
     def _test_auroc(self, step: Step) -> float:

@@ -1,0 +1,45 @@
+# Each target only calls a `novkit` or `python -m` command; the README lists them for machines without make.
+PYTHON ?= python3
+VENV ?= .venv
+SEEDS ?= 1
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: help install reproduce lab lint test test-quick test-long
+
+help:
+	@echo "make install     the environment, in $(VENV)"
+	@echo "make reproduce   train, score and report on the embedded data (SEEDS=3 for more)"
+	@echo "make lab         JupyterLab on notebooks/"
+	@echo "make test        lint, types and tests; test-quick: the short ones; test-long: campaigns"
+
+install: $(VENV)/installed.txt
+
+$(VENV)/installed.txt: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) ".[notebooks]"
+	@$(BIN)/python -m pip freeze > $@
+
+$(VENV)/installed-dev.txt: $(VENV)/installed.txt
+	$(INSTALL) ".[notebooks,dev]"
+	@$(BIN)/python -m pip freeze > $@
+
+reproduce: install
+	$(BIN)/novkit reproduce --seeds $(SEEDS)
+
+lab: install
+	$(BIN)/python -m jupyterlab notebooks
+
+lint: $(VENV)/installed-dev.txt
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+
+test: lint
+	$(BIN)/python -m pytest -m "not long"
+
+test-quick: $(VENV)/installed-dev.txt
+	$(BIN)/python -m pytest -m "not long and not slow"
+
+test-long: $(VENV)/installed-dev.txt
+	$(BIN)/python -m pytest

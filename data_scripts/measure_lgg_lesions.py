@@ -1,0 +1,74 @@
+"""Measure lesion area and contrast of the LGG FLAIR set (Buda et al. 2019): the numbers that novkit's synthetic gliomas follow.
+
+Usage: python data_scripts/measure_lgg_lesions.py FOLDER     (FOLDER holds labels.csv with path, mask, z_rel, tumor_px_256)
+
+The set has no brain mask. The head is what Otsu's threshold (halved) leaves after filling; the brain is the head without a rim of
+14 % of its equivalent radius, about the thickness of scalp and skull. Area is lesion / brain; contrast is (median lesion − median
+rest of the brain) / SD of the rest of the brain.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy import ndimage
+
+RIM = 0.14  # of the head's equivalent radius
+
+
+def otsu(values: np.ndarray) -> float:
+    """The threshold of greatest between-class variance (Otsu 1979) of grey levels 0..255."""
+    counts = np.bincount(values.ravel(), minlength=256).astype(float)
+    weight = np.cumsum(counts)
+    moment = np.cumsum(counts * np.arange(256))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = (moment[-1] * weight / weight[-1] - moment) ** 2 / (weight * (weight[-1] - weight))
+    return float(np.nanargmax(variance))
+
+
+def brain_region(image: np.ndarray) -> np.ndarray:
+    """Roughly the brain of a slice that still has skull and scalp, (height, width) bool."""
+    head = ndimage.binary_opening(image > 0.5 * otsu(image), iterations=1)
+    labels, count = ndimage.label(ndimage.binary_fill_holes(head))
+    if count == 0:
+        return np.zeros(image.shape, bool)
+    head = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
+    return ndimage.distance_transform_edt(head) > RIM * np.sqrt(head.sum() / np.pi)
+
+
+def measure(folder: Path) -> pd.DataFrame:
+    """One row a slice with a tumour: area (share of the brain), contrast (brain SDs)."""
+    table = pd.read_csv(folder / "labels.csv")
+    table = table[(table.label == "tumor") & table.z_rel.between(0.31, 0.84) & (table.tumor_px_256 >= 100)]
+    rows = []
+    for row in table.itertuples():
+        image = np.asarray(Image.open(folder / row.path).convert("L"))
+        lesion = np.asarray(Image.open(folder / row.mask).convert("L")) > 127
+        brain = brain_region(image) | lesion
+        rest = image[brain & ~ndimage.binary_dilation(lesion, iterations=2)].astype(float)
+        if len(rest) < 200:
+            continue
+        inside = image[lesion].astype(float)
+        rows.append(
+            {
+                "group": row.group,
+                "area": lesion.sum() / brain.sum(),
+                "contrast": (np.median(inside) - np.median(rest)) / rest.std(),
+                "ratio": np.median(inside) / max(np.median(rest), 1.0),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "labels.csv").exists():
+        sys.exit("Give the folder that holds labels.csv: python data_scripts/measure_lgg_lesions.py FOLDER")
+    measured = measure(Path(sys.argv[1]))
+    print(f"{len(measured)} slices of {measured.group.nunique()} patients")
+    print(measured[["area", "contrast", "ratio"]].quantile([0.05, 0.25, 0.5, 0.75, 0.95]).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()

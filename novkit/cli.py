@@ -1,0 +1,229 @@
+"""The command line: `novkit reproduce | train | score | data | doctor`."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from novkit.errors import NovkitError, SettingsError
+
+app = typer.Typer(help="Novelty detection in medical images, taught and reproduced.", no_args_is_help=True, add_completion=False)
+data_app = typer.Typer(help="Data sets: what there is, what is in one, and getting one ready.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+class Profile(StrEnum):
+    """Settings by purpose."""
+
+    quick = "quick"
+    paper = "paper"
+
+
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")]
+Labels = Annotated[list[str] | None, typer.Option(help="Class name; repeat the option for several.")]
+Size = Annotated[int | None, typer.Option(help="Side in pixels that images are resized to.")]
+Where = Annotated[str | None, typer.Option(help="Keep only rows of labels.csv for which this holds, e.g. \"age > 40\".")]
+Seed = Annotated[int, typer.Option(min=0)]
+
+
+def main() -> None:
+    """Run the command line; an error a user can mend is one sentence, without a traceback."""
+    try:
+        app()
+    except NovkitError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command()
+def reproduce(
+    seeds: Annotated[int, typer.Option(min=1, max=10, help="How many reserved seeds.")] = 1,
+    profile: Annotated[Profile, typer.Option(help="quick: 64×64, minutes; paper: 256×256, the published schedule, for a GPU.")] = Profile.quick,
+    data: Annotated[Path | None, typer.Option(help="Your images instead: a folder with labels.csv or a MedMNIST .npz.")] = None,
+    normal: Labels = None,
+    novel: Labels = None,
+    size: Size = None,
+    where: Where = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; repeat for several.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder; default results/quick or results/paper.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Train, score and report. What is done already is skipped; a killed run goes on."""
+    from novkit import experiments
+    from novkit.report import write_report
+
+    used = experiments.RESERVED_SEEDS[:seeds]
+    methods = method or experiments.REPRODUCED
+    if data is None:
+        if normal or novel or size or where:
+            raise SettingsError("--normal, --novel, --size and --where describe your own images: give --data too.")
+        jobs = experiments.reproduction(profile, used, methods)
+        folder = out or Path("results") / profile
+    else:
+        if not normal or not novel:
+            raise SettingsError("--data needs to know its classes: name them with --normal and --novel.")
+        options = {name: value for name, value in (("size", size), ("where", where)) if value is not None}
+        jobs = experiments.reproduction_on(data, normal, novel, profile=profile, seeds=used, methods=methods, options=options)
+        folder = out or Path("results") / f"{data.stem}-{profile}"
+    records = experiments.run_jobs(jobs, folder, device=device)
+    page = write_report(folder)
+    print(_table(records))
+    print(f"\nresults: {folder / 'results.json'}\nreport:  {page}")
+
+
+@app.command()
+def train(
+    method: Annotated[str, typer.Argument(help="Method id, such as tend or autoencoder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the fitted detector.")],
+    data: Annotated[str, typer.Option(help="brain, skin, digits, a folder with labels.csv or a MedMNIST .npz.")] = "brain",
+    normal: Labels = None,
+    size: Size = None,
+    where: Where = None,
+    profile: Profile = Profile.quick,
+    seed: Seed = 0,
+    setting: Annotated[list[str] | None, typer.Option(help="Change a setting: name=value; repeat for several.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Fit a detector on the normal images of a data set and save it. Killed and started again, it goes on."""
+    import numpy as np
+
+    from novkit.data import load
+    from novkit.data.splits import split_by_group
+    from novkit.methods import make_detector
+
+    options = {name: value for name, value in (("size", size), ("where", where)) if value is not None}
+    if data in ("brain", "skin"):
+        options["seed"] = seed
+    dataset = load(data, **options)
+    split = split_by_group(dataset, normal or [dataset.normal], seed=seed)
+    workdir = out.with_name(f".{out.name}-checkpoints")
+    detector = make_detector(method, profile, changes=_settings(setting or []), seed=seed, device=device, workdir=workdir)
+    images = dataset.images
+    detector.fit(np.asarray(images[split.train]), np.asarray(images[split.calibration]), X_threshold=np.asarray(images[split.threshold]))
+    detector.save(out)
+    detector.discard_checkpoints()
+    print(f"{method} fitted on {len(split.train)} normal images of {dataset.name}; saved in {out}")
+
+
+@app.command()
+def score(
+    detector: Annotated[Path, typer.Argument(help="Folder of a saved detector.")],
+    images: Annotated[Path, typer.Argument(help="Folder of images, searched with its subfolders.")],
+    out: Annotated[Path, typer.Option(help="CSV file with one row an image.")] = Path("scores.csv"),
+    maps: Annotated[Path | None, typer.Option(help="Folder for novelty maps: one float32 TIFF an image.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Score a folder of images: a CSV of path, score, novel, and, where the method has them, maps."""
+    from novkit.scoring import score_folder
+
+    n, n_novel = score_folder(detector, images, out, maps=maps, device=device)
+    print(f"{n} images scored, {n_novel} above the threshold; written to {out}" + (f", maps in {maps}" if maps else ""))
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, which device, which data are ready."""
+    from novkit.doctor import report
+
+    text, well = report()
+    print(text)
+    if not well:
+        raise typer.Exit(1)
+
+
+@app.command(name="report")
+def report_command(folder: Annotated[Path, typer.Argument(help="Results folder.")] = Path("results/quick")) -> None:
+    """Write report.html from the results of a folder."""
+    from novkit.report import write_report
+
+    print(f"report: {write_report(folder)}")
+
+
+@data_app.command(name="list")
+def list_data() -> None:
+    """The data sets that are always there, and how to bring your own."""
+    print("brain    synthetic MRI slices from the ICBM 152 template: healthy, and five conditions with masks")
+    print("skin     synthetic dermoscopy-like images: benign and atypical")
+    print("digits   scikit-learn's 8×8 handwritten digits: real, ten classes")
+    print("FOLDER   images listed in FOLDER/labels.csv (path,label,group,mask)")
+    print("X.npz    any 2-D set of MedMNIST")
+
+
+@data_app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A name of `novkit data list`, a folder or an .npz.")],
+    size: Size = None,
+    where: Where = None,
+    seed: Seed = 0,
+    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet, as PNG.")] = None,
+) -> None:
+    """Counts, sizes, source and licence of a data set."""
+    dataset = _load(name, size, where, seed)
+    channels, height, width = dataset.image_shape
+    print(f"{dataset.name}: {len(dataset)} images, {channels}×{height}×{width} {dataset.images.dtype}{', synthetic' * dataset.synthetic}")
+    counts = dataset.table.groupby("label").agg(images=("id", "size"), groups=("group", "nunique"))
+    for label, row in counts.iterrows():
+        print(f"  {label:<14} {row['images']:>6} images in {row['groups']} groups{'  (normal)' * (label == dataset.normal)}")
+    for what in ("source", "licence", "fingerprint"):
+        print(f"{what}: {getattr(dataset, what)}")
+    if sheet is not None:
+        from novkit.figures.sheets import write_contact_sheet
+
+        print(f"contact sheet: {write_contact_sheet(dataset, sheet)}")
+
+
+@data_app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="A name of `novkit data list`, a folder or an .npz.")],
+    size: Size = None,
+    where: Where = None,
+    seed: Seed = 0,
+) -> None:
+    """Generate or read a data set once, into the cache, so that it opens at once later."""
+    dataset = _load(name, size, where, seed)
+    print(f"{dataset.name} is ready: {len(dataset)} images, fingerprint {dataset.fingerprint}")
+
+
+def _load(name: str, size: int | None, where: str | None, seed: int) -> Any:
+    from novkit.data import load
+
+    options = {key: value for key, value in (("size", size), ("where", where)) if value is not None}
+    if name in ("brain", "skin"):
+        options["seed"] = seed
+    return load(name, **options)
+
+
+def _settings(words: list[str]) -> dict[str, Any]:
+    """name=value words as settings; values read as JSON where they are."""
+    import json
+
+    changes: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise SettingsError(f"--setting {word!r} is not understood: write name=value.")
+        try:
+            changes[name] = json.loads(value)
+        except json.JSONDecodeError:
+            changes[name] = value
+    return changes
+
+
+def _table(records: list[Any]) -> str:
+    """AUROC by case and method, mean over seeds."""
+    from novkit.results import summary
+
+    table = summary(records)
+    lines = [f"{'data set':<16} {'set-up':<14} {'case':<24} {'method':<18} AUROC"]
+    for _, row in table.iterrows():
+        spread = f" ± {row['auroc_sd']:.3f}" if row["n_runs"] > 1 else ""
+        note = f"  ({row['note']})" if row["note"] else ""
+        lines.append(
+            f"{row['dataset'][:16]:<16} {row['setup']:<14} {row['case'][:24]:<24} {row['display_name'][:18]:<18} {row['auroc_mean']:.3f}{spread}{note}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,54 @@
+"""How well any one simple statistic tells each condition from healthy: `python -m novkit.data.brain.calibration`."""
+
+import argparse
+from collections.abc import Sequence
+
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from novkit.data.brain import CONDITIONS, generate_brain
+from novkit.statistics import compute_statistics
+
+CALIBRATED = (
+    "mean", "std", "minimum", "maximum", "percentile_1", "percentile_99", "centre_brightness", "asymmetry", "high_frequency_energy",
+)  # fmt: skip
+BOUND = 0.65
+
+
+def calibration_table(
+    *, seed: int = 0, contrast: str = "flair", size: int = 64, images: int = 1000, statistics: Sequence[str] = CALIBRATED, progress: bool = True
+) -> pd.DataFrame:
+    """max(AUROC, 1 − AUROC) of every statistic (rows) for every condition against healthy (columns), `images` of each."""
+    dataset = generate_brain(size=size, seed=seed, contrast=contrast, n_healthy=images, n_novel=images, progress=progress)
+    values = compute_statistics(dataset.images, statistics)
+    columns = {}
+    for condition in CONDITIONS[1:]:
+        either = (dataset.labels == condition) | (dataset.labels == "healthy")
+        novel = dataset.labels[either] == condition
+        columns[condition] = {name: roc_auc_score(novel, values.loc[either, name]) for name in statistics}
+    table = pd.DataFrame(columns)
+    return table.where(table >= 0.5, 1 - table)
+
+
+def lesion_table(*, seed: int = 0, size: int = 64, images: int = 1000, progress: bool = True) -> pd.DataFrame:
+    """Quartiles of lesion area as a share of the brain, for each condition."""
+    dataset = generate_brain(size=size, seed=seed, n_healthy=1, n_novel=images, progress=progress)
+    assert dataset.body is not None
+    share = pd.Series(dataset.table["lesion_area"].to_numpy() / dataset.body.sum(axis=(1, 2)))
+    rows = share.groupby(dataset.table["label"]).quantile([0.05, 0.25, 0.5, 0.75, 0.95]).unstack()
+    return rows.loc[list(CONDITIONS[1:])]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--contrast", default="flair")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--images", type=int, default=1000, help="of each condition")
+    chosen = parser.parse_args()
+    print(f"seed {chosen.seed}, {chosen.contrast}, {chosen.size} pixels, {chosen.images} images a condition: max(AUROC, 1 - AUROC)")
+    print(calibration_table(**vars(chosen)).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()

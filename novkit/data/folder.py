@@ -1,0 +1,223 @@
+"""Any folder of images with a labels.csv of `path,label,group,mask`."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+from tqdm.auto import tqdm
+
+from novkit.data.cache import cached
+from novkit.data.dataset import ImageDataset
+from novkit.data.tables import choose_normal, content_fingerprint, duplicate_report, join_duplicates, pixel_hashes, select_rows
+from novkit.errors import DataError, SettingsError
+
+MAX_PIXELS = 64_000_000  # of a file; more is a mistake or a trap
+_TEXT = ("path", "id", "label", "group", "mask")
+_WIDE = ("I;16", "I;16L", "I;16B", "I")  # Pillow's modes of 16-bit grey
+
+
+def load_folder(
+    folder: str | Path,
+    *,
+    size: int | None = None,
+    channels: int | None = None,
+    normal: str | None = None,
+    where: str | None = None,
+    masks: bool = True,
+    cache: bool = True,
+    progress: bool = True,
+) -> ImageDataset:
+    """The images that `folder`/labels.csv lists; what the columns mean is told in docs/data.md.
+
+    size: side in pixels to resize to, square and antialiased; None keeps the images as they are, if all are alike.
+    channels: 1 or 3; None gives 1 where every image is grey, also when it is coded as RGB.
+    normal: the normal class; default "normal", "healthy" or "benign" where there is one, else the most frequent.
+    where: keep only the rows for which this holds, such as "age > 40 and label == 'normal'".
+    masks: read the masks; False where they do not mark what is abnormal.
+    cache: keep the prepared images in the cache folder, so that the next call is quick.
+    Exact duplicates get the same group. Raises DataError naming the file or the row that cannot be used.
+    """
+    if channels not in (None, 1, 3):
+        raise SettingsError(f"channels is {channels}: choose 1 or 3, or None to see for itself.")
+    if size is not None and not 4 <= size <= 4096:
+        raise SettingsError(f"size is {size}: choose a side from 4 to 4096 pixels.")
+    folder = Path(folder)
+    table = read_labels(folder / "labels.csv")
+    table = table.iloc[select_rows(table, where)].reset_index(drop=True)
+    make = partial(_prepare, folder, table, size=size, channels=channels, normal=normal, masks=masks, progress=progress)
+    if not cache:
+        return make()
+    options = {"size": size, "channels": channels, "normal": normal, "where": where, "masks": masks}
+    return cached(folder.resolve().name, {**options, "content": _stamp(folder, table, masks)}, make)
+
+
+def read_labels(file: Path) -> pd.DataFrame:
+    """labels.csv as a table: path, id, label, group and mask as text, the other columns as numbers where all their cells are."""
+    if not file.is_file():
+        raise DataError(f"{file.parent} has no labels.csv: write one with the columns path,label and, if known, group,mask.")
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, OSError) as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
+        raise DataError(f"{file} cannot be read ({str(error).strip()}): save it as comma-separated UTF-8.") from error
+    for column in ("path", "label"):
+        if column not in table.columns:
+            raise DataError(f"{file} has no column {column!r}, its columns are {', '.join(table.columns)}: add it.")
+        empty = table[column].str.strip() == ""
+        if empty.any():
+            raise DataError(f"{file} has an empty {column!r} in line {int(empty.to_numpy().argmax()) + 2}: fill it in.")
+    if not len(table):
+        raise DataError(f"{file} lists no image: add a row for each.")
+    for column in {"path", "mask"} & set(table.columns):
+        for line, path in enumerate(table[column], start=2):
+            if _leaves(path):
+                raise DataError(f"{file} names {path!r} in line {line}: give a path inside the folder, without '..'.")
+    for column in table.columns.difference(list(_TEXT)):
+        numbers = pd.to_numeric(table[column].replace("", np.nan), errors="coerce")
+        if numbers.notna().any() and not (numbers.isna() & (table[column] != "")).any():
+            table[column] = numbers
+    if "id" not in table.columns:
+        table.insert(0, "id", table["path"])
+    return table
+
+
+def _leaves(path: str) -> bool:
+    """Whether a path of labels.csv could point outside its folder, on any system."""
+    windows = PureWindowsPath(path)  # takes both kinds of slash
+    return bool(windows.drive or windows.root or PurePosixPath(path).is_absolute() or ".." in windows.parts or "\0" in path)
+
+
+def _prepare(
+    folder: Path, table: pd.DataFrame, *, size: int | None, channels: int | None, normal: str | None, masks: bool, progress: bool
+) -> ImageDataset:
+    images = _stack(list(_read_all(_read_image, folder, table["path"], size, progress, "images")), table["path"], channels)
+    marked = None
+    if masks and "mask" in table.columns and (table["mask"] != "").any():
+        read = partial(_read_mask, shape=images.shape[2:], resize=size is not None)
+        marked = np.stack(list(_read_all(read, folder, table["mask"], size, progress, "masks")))
+    own = table["group"].to_numpy() if "group" in table.columns else np.full(len(table), "")
+    own = np.where(own == "", table["id"].to_numpy(), own)
+    hashes = pixel_hashes(images)
+    joined = join_duplicates(own, hashes)
+    grouped = "As labels.csv says; exact duplicates share a group."
+    if "group" not in table.columns:
+        grouped = "labels.csv has no group: every image is its own, exact duplicates share one."
+    table = table.assign(group=joined)
+    return ImageDataset(
+        name=folder.resolve().name,
+        images=images,
+        table=table,
+        masks=marked,
+        normal=choose_normal(table["label"].to_numpy(), normal, folder.name),
+        source=f"Images listed in {folder.resolve().name}/labels.csv.",
+        licence="As their owner states.",
+        fingerprint=content_fingerprint(hashes, table),
+        extra={"groups": grouped, **duplicate_report(own, joined, hashes)},
+    )
+
+
+def _read_all(
+    read: Callable[..., np.ndarray], folder: Path, paths: pd.Series, size: int | None, progress: bool, what: str
+) -> Iterator[np.ndarray]:
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        results = pool.map(lambda path: read(folder, path, size), paths)
+        try:
+            yield from tqdm(results, total=len(paths), desc=f"{folder.name}: {what}", disable=not progress, delay=2, leave=False)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _open(folder: Path, path: str) -> Image.Image:
+    """A decoded image, upright; DataError naming the file for whatever Pillow cannot do with it."""
+    file = folder / path.replace("\\", "/")
+    if not file.is_file():
+        raise DataError(f"{file} is listed in labels.csv but does not exist: correct the path or remove the row.")
+    try:
+        with Image.open(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{file} has {image.width}×{image.height} pixels: shrink it below {MAX_PIXELS // 10**6} million.")
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything for a broken file
+        raise DataError(f"{file} cannot be read as an image ({type(error).__name__}): replace it or remove its row.") from error
+
+
+def _read_image(folder: Path, path: str, size: int | None) -> np.ndarray:
+    """(1 or 3, height, width) uint8 or uint16; grey coded as RGB becomes one channel."""
+    image = _open(folder, path)
+    if image.mode in _WIDE or image.mode == "F":
+        grey = np.asarray(image, dtype=np.float32)
+        if grey.min() < 0 or grey.max() > 65535 or (grey != np.rint(grey)).any():
+            raise DataError(f"{folder / path} holds values outside 16-bit integers: save it as 8- or 16-bit.")
+        if size is not None:
+            grey = np.asarray(Image.fromarray(grey).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=None))
+        return np.rint(grey).astype(np.uint16)[None]
+    if image.mode in ("1", "L", "LA"):
+        image = image.convert("L")
+    else:
+        image = image.convert("RGB")
+        red, green, blue = image.split()
+        if red.tobytes() == green.tobytes() == blue.tobytes():
+            image = red
+    if size is not None and image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.BILINEAR)  # Pillow widens the kernel when shrinking: no aliasing
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _read_mask(folder: Path, path: str, size: int | None, *, shape: tuple[int, int], resize: bool) -> np.ndarray:
+    """(height, width) bool: what is above half of the range; an empty path marks nothing."""
+    if not path:
+        return np.zeros(shape, bool)
+    image = _open(folder, path)
+    image = image.convert("L") if image.mode not in _WIDE else image
+    if image.size != shape[::-1]:
+        if not resize:
+            raise DataError(
+                f"{folder / path} is {image.width}×{image.height} but its image {shape[1]}×{shape[0]}: give size= to resize both."
+            )
+        image = image.resize(shape[::-1], Image.Resampling.NEAREST)
+    array = np.asarray(image)
+    return array > array.max() / 2 if array.max() < 128 else array > 127  # also masks written as 0 and 1
+
+
+def _stack(arrays: list[np.ndarray], paths: pd.Series, channels: int | None) -> np.ndarray:
+    shapes = {array.shape[1:] for array in arrays}
+    if len(shapes) > 1:
+        sizes = ", ".join(f"{w}×{h}" for h, w in sorted(shapes)[:3])
+        raise DataError(f"The images have {len(shapes)} different sizes ({sizes}…): give size= to resize them all.")
+    if len({array.dtype for array in arrays}) > 1:
+        odd = next(path for path, array in zip(paths, arrays, strict=True) if array.dtype == np.uint16)
+        raise DataError(f"{odd} has 16 bits where other images have 8: convert them to one kind.")
+    wanted = channels or max(len(array) for array in arrays)
+    if wanted == 1:
+        arrays = [array if len(array) == 1 else _grey(array) for array in arrays]
+    stacked = np.empty((len(arrays), wanted, *arrays[0].shape[1:]), arrays[0].dtype)
+    for row, array in enumerate(arrays):
+        stacked[row] = array  # one channel is repeated where three are wanted
+    return stacked
+
+
+def _grey(array: np.ndarray) -> np.ndarray:
+    """Luminance of an RGB image, as Pillow weighs it (ITU-R 601)."""
+    return np.asarray(Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0))).convert("L"))[None]
+
+
+def _stamp(folder: Path, table: pd.DataFrame, masks: bool) -> str:
+    """A hash of the table and of every file's size and time: changes when the folder does, without reading the images."""
+    digest = hashlib.sha256(str(folder.resolve()).encode() + table.to_csv(index=False).encode())
+    for column in ("path", *(["mask"] if masks and "mask" in table.columns else [])):
+        for path in table[column]:
+            file = folder / path.replace("\\", "/")
+            if path and file.is_file():
+                status = file.stat()
+                digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns};".encode())
+    return digest.hexdigest()

@@ -1,0 +1,100 @@
+"""MedMNIST: the usual .npz of any two-dimensional set."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from novkit.data.dataset import ImageDataset
+from novkit.data.tables import choose_normal, content_fingerprint, duplicate_report, join_duplicates, pixel_hashes, select_rows
+from novkit.errors import DataError
+
+PARTS = ("train", "val", "test")
+
+CLASS_NAMES: dict[str, tuple[str, ...]] = {
+    "pneumoniamnist": ("normal", "pneumonia"),
+    "breastmnist": ("malignant", "normal or benign"),
+    "octmnist": ("choroidal neovascularisation", "diabetic macular oedema", "drusen", "normal"),
+    "dermamnist": (
+        "actinic keratosis",
+        "basal cell carcinoma",
+        "benign keratosis",
+        "dermatofibroma",
+        "melanoma",
+        "melanocytic naevus",
+        "vascular lesion",
+    ),
+}
+"""What the numbers mean in the sets most used here, by the file's name; the others keep their numbers."""
+
+
+def load_medmnist(
+    path: str | Path, *, normal: str | None = None, class_names: tuple[str, ...] | None = None, where: str | None = None
+) -> ImageDataset:
+    """A MedMNIST .npz as one data set; the table's column `part` says train, val or test as published.
+
+    normal: the normal class; default "normal" where there is one, else the most frequent.
+    class_names: names of the classes 0, 1, …; default those of the set where known, else the numbers.
+    where: keep the rows for which this holds, such as "part == 'train'".
+    Sets with several labels an image (ChestMNIST) become "no finding" and "finding", with columns finding_0, finding_1, …
+    Patients are not published: every image is its own group, except that exact duplicates share one.
+    Raises DataError for a file of another kind.
+    """
+    path = Path(path)
+    stem = path.stem.lower().split("_")[0]  # pneumoniamnist_64.npz holds the same classes
+    images, numbers, part = _read(path)
+    table = pd.DataFrame({"part": part})
+    table.insert(0, "id", [f"{p}-{i}" for p, i in zip(part, table.groupby("part").cumcount(), strict=True)])
+    if numbers.shape[1] > 1:
+        table.insert(1, "label", np.where(numbers.any(axis=1), "finding", "no finding"))
+        table = table.assign(**{f"finding_{k}": numbers[:, k] for k in range(numbers.shape[1])})
+        normal = "no finding" if normal is None else normal
+    else:
+        names = class_names or CLASS_NAMES.get(stem) or tuple(str(k) for k in range(int(numbers.max()) + 1))
+        if numbers.min() < 0 or numbers.max() >= len(names):
+            raise DataError(f"{path.name} has class {int(numbers.max())} but {len(names)} class names were given: name every class.")
+        table.insert(1, "label", np.array(names, dtype=object)[numbers[:, 0]])
+    rows = select_rows(table, where)
+    images, table = images[rows], table.iloc[rows].reset_index(drop=True)
+    hashes = pixel_hashes(images)
+    table.insert(2, "group", join_duplicates(table["id"].to_numpy(), hashes))
+    return ImageDataset(
+        name=path.stem,
+        images=images,
+        table=table,
+        normal=choose_normal(table["label"].to_numpy(), normal, path.stem),
+        source=f"MedMNIST v2 (Yang et al. 2023), file {path.name}.",
+        licence="CC BY 4.0, except DermaMNIST: CC BY-NC 4.0.",
+        fingerprint=content_fingerprint(hashes, table),
+        extra={
+            "groups": "Patients are not published: every image is its own group, exact duplicates share one.",
+            **duplicate_report(table["id"].to_numpy(), table["group"].to_numpy(), hashes),
+        },
+    )
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """images (n, channels, h, w) uint8, labels (n, k) int, part (n,) text."""
+    needed = [f"{part}_{what}" for part in PARTS for what in ("images", "labels")]
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [key for key in needed if key not in archive]
+            if missing:
+                raise DataError(f"{path.name} lacks {missing[0]!r}: it is not a MedMNIST file.")
+            arrays = {key: archive[key] for key in needed}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path.name} cannot be read ({error}): download it again.") from error
+    images = np.concatenate([arrays[f"{part}_images"] for part in PARTS])
+    labels = np.concatenate([arrays[f"{part}_labels"].reshape(len(arrays[f"{part}_labels"]), -1) for part in PARTS])
+    counts = [len(arrays[f"{part}_images"]) for part in PARTS]
+    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)):
+        raise DataError(
+            f"{path.name} has images of shape {images.shape[1:]} and type {images.dtype}: only the two-dimensional sets can be used."
+        )
+    if len(labels) != len(images) or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{path.name} has {len(images)} images but {len(labels)} labels of type {labels.dtype}: download it again.")
+    images = images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    return images, labels.astype(int), np.repeat(np.array(PARTS, dtype=object), counts)

@@ -1,0 +1,98 @@
+"""What folders and .npz files share: choosing rows, joining the groups of duplicate images, naming the normal class."""
+
+import ast
+import hashlib
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from novkit.errors import DataError
+
+_OPERATIONS = (
+    *(ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.List, ast.Tuple, ast.Load),
+    *(ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn),
+    *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div),
+)
+
+
+def select_rows(table: pd.DataFrame, where: str | None) -> np.ndarray:
+    """Indices of the rows for which `where` holds: comparisons, `and`, `or`, `not`, arithmetic, column names and constants only.
+
+    Example: "0.31 <= z_rel <= 0.84 and (label == 'normal' or tumor_px_256 >= 100)". Raises DataError for anything else.
+    """
+    if where is None:
+        return np.arange(len(table))
+    try:
+        tree = ast.parse(where.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise DataError(f"where={where!r} cannot be read: write it like \"age > 40 and label == 'normal'\".") from error
+    for node in ast.walk(tree):
+        _check_node(node, table, where)
+    try:
+        chosen = table.query(where.strip(), engine="python")
+    except Exception as error:  # pandas raises many kinds for, say, text compared with a number
+        raise DataError(
+            f"where={where!r} cannot be applied to the table ({error}): compare numbers with numbers, text with text."
+        ) from error
+    if not len(chosen):
+        raise DataError(f"where={where!r} keeps none of the {len(table)} rows: loosen it.")
+    return np.sort(table.index.get_indexer(chosen.index))
+
+
+def _check_node(node: ast.AST, table: pd.DataFrame, where: str) -> None:
+    if isinstance(node, ast.Name):
+        if node.id not in table.columns:
+            raise DataError(f"where={where!r} names {node.id!r}, which is no column: the columns are {', '.join(map(str, table.columns))}.")
+    elif isinstance(node, ast.Constant):
+        if not isinstance(node.value, (str, int, float)):
+            raise DataError(f"where={where!r} holds {node.value!r}: use numbers and quoted text.")
+    elif not isinstance(node, _OPERATIONS):
+        raise DataError(
+            f"where={where!r} uses {type(node).__name__}: only comparisons, and/or/not, arithmetic, columns and constants can be used."
+        )
+    if isinstance(node, ast.BinOp):
+        for side in (node.left, node.right):
+            text = isinstance(side, ast.Constant) and isinstance(side.value, str)
+            if text or (isinstance(side, ast.Name) and not pd.api.types.is_numeric_dtype(table[side.id])):
+                raise DataError(f"where={where!r} calculates with text: arithmetic needs columns of numbers.")
+
+
+def pixel_hashes(images: np.ndarray) -> np.ndarray:
+    """(n,) text: equal exactly for equal images."""
+    return np.array([hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=12).hexdigest() for image in images])
+
+
+def join_duplicates(groups: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+    """Groups that share an exact duplicate become one, named after the first of them in the alphabet -> (n,) names."""
+    names, of_group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    _, of_hash = np.unique(hashes, return_inverse=True)
+    n = len(names)
+    links = coo_array((np.ones(len(hashes), bool), (of_group, n + of_hash)), shape=(n + of_hash.max() + 1,) * 2)
+    component = connected_components(links, directed=False)[1][:n]
+    _, first = np.unique(component, return_index=True)  # names are sorted, so the first index is the first name
+    return names[first[np.unique(component, return_inverse=True)[1]]][of_group].astype(object)
+
+
+def duplicate_report(groups: np.ndarray, joined: np.ndarray, hashes: np.ndarray) -> dict[str, int]:
+    """How many images repeat an earlier one, and how many groups this made one."""
+    merged = len(set(map(str, groups))) - len(set(joined))
+    return {"duplicate_images": int(len(hashes) - len(np.unique(hashes))), "groups_joined": int(merged)}
+
+
+def choose_normal(labels: np.ndarray, normal: str | None, name: str) -> str:
+    """The label asked for; else "normal", "healthy" or "benign" where there is one; else the most frequent label."""
+    counts = pd.Series(labels).value_counts()
+    if normal is not None:
+        if str(normal) not in counts.index:
+            raise DataError(f"Data set {name} has no image of class {normal!r}: its classes are {', '.join(sorted(counts.index))}.")
+        return str(normal)
+    return next((label for label in ("normal", "healthy", "benign") if label in counts.index), min(counts.index[counts == counts.max()]))
+
+
+def content_fingerprint(hashes: np.ndarray, table: pd.DataFrame) -> str:
+    """A hash of the pixels and of every cell of the table."""
+    digest = hashlib.sha256("".join(hashes).encode())
+    digest.update(table.to_csv(index=False).encode())
+    return digest.hexdigest()[:16]

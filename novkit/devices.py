@@ -1,0 +1,84 @@
+"""Devices: which one a name stands for, an Accelerator for one run, and torch's global random state."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env, patch_environment
+
+from novkit.errors import SettingsError
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """The device a name stands for; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises SettingsError for a device that this machine does not have.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if device == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise SettingsError(f"device is {device!r}: choose auto, cpu, cuda or mps.") from error
+    there = {"cpu": True, "cuda": cuda and (chosen.index or 0) < torch.cuda.device_count(), "mps": mps}
+    if not there.get(chosen.type, False):
+        raise SettingsError(f"device is {str(device)!r}, which this machine does not have: choose auto or cpu.")
+    return chosen
+
+
+@contextmanager
+def own_accelerator(device: str | torch.device = "auto", precision: str = "auto") -> Iterator[Accelerator]:
+    """An Accelerator for one training run alone.
+
+    precision: "no" (float32), "bf16" (CUDA only; SettingsError elsewhere), "auto" (bf16 where the GPU computes in it, else float32).
+
+    Accelerate keeps its state in process-wide dictionaries, in which device and precision cannot be changed: what is there is
+    put aside and put back afterwards, so that runs with other settings, and a caller's own Accelerator, are not disturbed.
+    """
+    chosen = torch.device("cpu") if parse_flag_from_env("ACCELERATE_USE_CPU") else pick_device(device)
+    if precision == "auto":
+        precision = "bf16" if chosen.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    if precision == "bf16" and chosen.type != "cuda":
+        raise SettingsError(f"precision is bf16 but the device is {chosen.type}: choose auto, or train on a CUDA device.")
+    shared = [cls._shared_state for cls in (AcceleratorState, PartialState, GradientState)]
+    before = [dict(state) for state in shared]
+    launched = int(os.environ.get("LOCAL_RANK", -1)) != -1  # then each process has its own device
+    variables = {} if launched else {"ACCELERATE_TORCH_DEVICE": str(chosen)}
+    try:
+        for state in shared:
+            state.clear()
+        with patch_environment(**variables):
+            accelerator = Accelerator(
+                cpu=chosen.type == "cpu",
+                mixed_precision=precision,
+                kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+            )
+        yield accelerator
+    finally:
+        for state, old in zip(shared, before, strict=True):
+            state.clear()
+            state.update(old)
+
+
+@contextmanager
+def own_random_state(device: torch.device) -> Iterator[None]:
+    """Leave torch's global random state, on the CPU and on `device`, as it was."""
+    others, kind = ([], None) if device.type == "cpu" else ([device], device.type)
+    with torch.random.fork_rng(devices=others, device_type=kind):
+        yield
+
+
+def seed_global(device: torch.device, seed: int) -> None:
+    """Seed torch's global random state on the CPU and on `device`.
+
+    Not torch.manual_seed: while a GPU stands unused, that formats a stack trace at every call.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

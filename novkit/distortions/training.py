@@ -1,0 +1,195 @@
+"""The default transformations of TEND's training [O]: the published kinds, with true perspectives, jitter and reflected borders.
+
+Every kind is a path of coordinate maps that starts at the identity (amount 0). One kind is drawn for each image, its
+amount and shape are drawn too, and the whole batch is one resampling. None contains a pure shear: that is left to
+novkit.distortions.unseen.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from novkit.distortions.resampling import (
+    check_batch,
+    near_identity_points,
+    pixel_centres,
+    resample,
+    to_centred,
+    to_pixels,
+)
+from novkit.errors import SettingsError
+
+Plane = tuple[Tensor, Tensor]  # x and y (n, h, w) in centred coordinates: half the shorter side = 1
+
+# Each map takes x, y, amounts a (n, 1, 1) and six numbers u (6, n, 1, 1) in [-1, 1], and returns where to read.
+# u[0] is a free sign, u[1] a free direction, u[2] to u[4] vary the shape; u[5] is the zoom.
+_DRAWS = 6
+
+
+def _turn(x: Tensor, y: Tensor, angle: Tensor) -> Plane:
+    c, s = torch.cos(angle), torch.sin(angle)
+    return c * x - s * y, s * x + c * y
+
+
+def _barrel(x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
+    """r_src = r (1 + k p(r)) or r / (1 + k p(r)): ImageMagick's barrel and its inverse, about a centre that varies."""
+    cx, cy = 0.3 * a * u[2], 0.3 * a * u[3]
+    x, y = x - cx, y - cy
+    r = torch.hypot(x, y)
+    mix = 0.5 + 0.5 * u[4]
+    factor = 1 + 1.2 * a * r * (1 - mix + mix * r)
+    factor = torch.where(u[0] > 0, factor, 1 / factor)
+    return x * factor + cx, y * factor + cy
+
+
+def _perspective(x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
+    """A plane tilted away in a direction that varies: (x, y) / (1 + g·(x, y)), a true homography."""
+    angle = math.pi * u[1]
+    depth = (1 + 0.55 * a * (torch.cos(angle) * x + torch.sin(angle) * y)).clamp_min(0.15)
+    return x / depth, y / depth
+
+
+def _bend(x: Tensor, y: Tensor, k: Tensor, direction: Tensor) -> Plane:
+    """Angle and radius about a pole at distance 1/k, scaled to agree with x and y in the image's centre; k = 0 is the identity."""
+    x, y = _turn(x, y, direction)
+    kx, ky = k * x, 1 - k * y
+    along = torch.where(k > 1e-3, torch.atan2(kx, ky) / k.clamp_min(1e-3), x / ky)
+    across = (2 * y - k * (x * x + y * y)) / (1 + torch.hypot(kx, ky))
+    return _turn(along, across, -direction)
+
+
+def _polar(x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
+    """Polar coordinates: as the amount grows their pole comes from afar to within the image."""
+    return _bend(x, y, 2.2 * a, math.pi * u[1])
+
+
+def _arc(x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
+    """Straight lines become arcs, of up to 80° across the image; the pole stays outside."""
+    return _bend(x, y, 0.7 * a, math.pi * u[1])
+
+
+def _affine(x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
+    """Stretched along one axis of the image and squeezed along the other, turned and shifted a little."""
+    stretch = torch.exp(0.35 * a * torch.sign(u[0]))
+    x, y = _turn(x * stretch, y / stretch, 0.4 * a * u[2])
+    return x + 0.15 * a * u[3], y + 0.15 * a * u[4]
+
+
+def _similarity(x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
+    """Turned by up to 57° and shifted a little; the zoom, which all kinds have, is doubled."""
+    x, y = _turn(x, y, a * torch.sign(u[0]))
+    return x + 0.15 * a * u[3], y + 0.15 * a * u[4]
+
+
+def _translation(x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
+    """Shifted by up to 30 % of the shorter side."""
+    angle = math.pi * u[1]
+    return x + 0.6 * a * torch.cos(angle), y + 0.6 * a * torch.sin(angle)
+
+
+_MAPS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Plane]] = {
+    "barrel": _barrel,
+    "perspective": _perspective,
+    "polar": _polar,
+    "arc": _arc,
+    "affine": _affine,
+    "similarity": _similarity,
+    "translation": _translation,
+}
+KINDS = tuple(_MAPS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFamily:
+    """What `distort` draws from. Every field is [O].
+
+    kinds: the kinds drawn from, all equally likely. strength: scales all amounts; 0 leaves only the sub-pixel warp.
+    weakest: amounts are uniform in [weakest, 1] × strength. zoom: images are also magnified or shrunk by up to exp(±zoom),
+    in proportion to the amount. equal_detail: each map is scaled so that, on a homogeneous texture, it would leave the
+    mean squared gradient as it was; without it blur or detail alone gives most kinds away.
+    """
+
+    kinds: tuple[str, ...] = KINDS
+    strength: float = 1.0
+    weakest: float = 0.15
+    zoom: float = 0.15
+    equal_detail: bool = True
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.kinds if kind not in _MAPS]
+        if unknown or not self.kinds:
+            raise SettingsError(f"kinds {self.kinds!r} must be a choice, not empty, from {', '.join(KINDS)}.")
+        if not 0 <= self.strength <= 2:
+            raise SettingsError(f"strength is {self.strength}: choose it between 0 (identity) and 2.")
+        if not 0 <= self.weakest <= 1:
+            raise SettingsError(f"weakest is {self.weakest}: choose it between 0 and 1.")
+        if not 0 <= self.zoom <= 1:
+            raise SettingsError(f"zoom is {self.zoom}: choose it between 0 and 1.")
+
+
+def _detail(kind: str, a: Tensor, u: Tensor, height: int, width: int) -> Tensor:
+    """(n, 1, 1): the root mean square stretch of a kind's map, 1 for the identity, measured on a coarse grid."""
+    steps = 24
+    x, y = to_centred(pixel_centres(height, width, a.device))
+    rows = torch.linspace(0, height - 1, steps, device=a.device).round().long()
+    columns = torch.linspace(0, width - 1, steps, device=a.device).round().long()
+    x, y = x[:, rows][:, :, columns], y[:, rows][:, :, columns]
+    step_x, step_y = x.diff(dim=2)[:, :-1], y.diff(dim=1)[:, :, :-1]
+    squared = torch.zeros(())
+    for source in _MAPS[kind](x, y, a, u):
+        squared = squared + (source.diff(dim=2)[:, :-1] / step_x).square() + (source.diff(dim=1)[:, :, :-1] / step_y).square()
+    # Where a map compresses more than about threefold, pixels no longer resolve it: the cut keeps poles from ruling the mean.
+    return (squared.clamp_max(20.0).mean(dim=(1, 2), keepdim=True) / 2).sqrt()
+
+
+def _warp(kind: str, points: Tensor, amount: Tensor, u: Tensor, settings: TrainingFamily) -> Tensor:
+    """points (n, 2, h, w) in pixels, amount (n,), u (n, _DRAWS) -> source points of one kind."""
+    a, u = amount.view(-1, 1, 1), u.T.reshape(_DRAWS, -1, 1, 1)
+    x, y = _MAPS[kind](*to_centred(points), a, u)
+    scale = torch.exp(settings.zoom * (2 if kind == "similarity" else 1) * a * u[5])
+    if settings.equal_detail:
+        scale = scale / _detail(kind, a, u, *points.shape[-2:])
+    return to_pixels(x * scale, y * scale)
+
+
+def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily | None = None) -> tuple[Tensor, Tensor]:
+    """Transform each image by one kind drawn at random, its shape drawn too, in one resampling with reflected borders.
+
+    images: float32 (n, c, h, w) in [0, 1] on any device. generator: on the CPU; all that is random comes from it.
+    Returns the transformed images and, for each, the index of its kind in `settings.kinds` (n,).
+    The sub-pixel warp of `near_identity` is part of every map: at strength 0 the two have the same distribution.
+    """
+    settings = settings or TrainingFamily()
+    check_batch(images)
+    n, _, height, width = images.shape
+    kinds = torch.randint(len(settings.kinds), (n,), generator=generator)
+    uniform = torch.rand(n, generator=generator)
+    amounts = (settings.strength * (settings.weakest + (1 - settings.weakest) * uniform)).to(images.device)
+    u = (2 * torch.rand(n, _DRAWS, generator=generator) - 1).to(images.device)
+    points = near_identity_points(n, height, width, generator, images.device)
+    for index, kind in enumerate(settings.kinds):
+        rows = torch.nonzero(kinds == index).flatten().to(images.device)
+        if len(rows):
+            points[rows] = _warp(kind, points[rows], amounts[rows], u[rows], settings)
+    return resample(images, points), kinds.to(images.device)
+
+
+def apply_kind(images: Tensor, kind: str, amount: float | Tensor = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    """Transform all images by one named kind, for galleries and widgets, without the sub-pixel warp and the zoom.
+
+    amount: a number or (n,), 0 = the image itself, 1 = the strongest of the default family.
+    generator: draws the shape (direction, sign, centre) for each image; without it one fixed shape is used.
+    """
+    check_batch(images)
+    settings = TrainingFamily(kinds=(kind,), zoom=0.0)
+    n, _, height, width = images.shape
+    if generator is None:
+        u = torch.tensor([1.0, 0.25, 0.5, 0.5, 0.0, 0.0]).repeat(n, 1)
+    else:
+        u = 2 * torch.rand(n, _DRAWS, generator=generator) - 1
+    amounts = torch.as_tensor(amount, dtype=torch.float32).expand(n).to(images.device)
+    points = pixel_centres(height, width, images.device).expand(n, -1, -1, -1)
+    return resample(images, _warp(kind, points, amounts, u.to(images.device), settings))

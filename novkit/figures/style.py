@@ -1,0 +1,90 @@
+"""One look for all figures: colours safe for colour-blind eyes, a symbol and a dash for each method, legible on light and dark paper."""
+
+import plotly.graph_objects as go
+
+from novkit.records import METHODS
+
+INK = "#6e6e6e"  # contrast above 3.5 with white and with near-black: a figure without a theme is read on either
+GRID = "rgba(128, 128, 128, 0.22)"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+# Okabe and Ito's palette; its yellow is darkened and its black left out, so that every colour is seen on white and on black
+_LOOKS: dict[str, tuple[str, str, str]] = {
+    "tend": ("#D55E00", "circle", "solid"),
+    "patchgan": ("#0078BE", "square", "solid"),
+    "autoencoder": ("#009E73", "diamond", "dash"),
+    "vae": ("#56B4E9", "triangle-up", "dash"),
+    "alocc": ("#CC79A7", "triangle-down", "dash"),
+    "ocsvm": ("#E69F00", "cross", "dashdot"),
+    "deep_svdd": ("#8A78C8", "x", "dashdot"),
+    "patch_knn": ("#A3961A", "star", "longdash"),
+    "pixel_zscore": ("#8C8C8C", "hexagon", "longdash"),
+    "statistic": ("#8C8C8C", "triangle-right", "dot"),
+    "statistic_oracle": ("#8C8C8C", "circle-open", "dot"),
+}
+NORMAL_COLOUR = "#0078BE"
+NOVEL_COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#009E73", "#A3961A", "#8A78C8", "#56B4E9")
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def method_look(method: str) -> tuple[str, str, str]:
+    """(colour, marker symbol, line dash) of a method id; grey for a name of the caller's own."""
+    return _LOOKS.get(method, ("#8C8C8C", "pentagon", "dash"))
+
+
+def method_name(method: str) -> str:
+    """A method id's display name; a name of the caller's own stays as it is."""
+    return METHODS.get(method, method)
+
+
+def condition_looks(conditions: list[str]) -> dict[str, tuple[str, str]]:
+    """(colour, dash) of each novel class, by alphabet, so that a class looks the same in every panel of a data set."""
+    names = sorted(set(conditions))
+    return {name: (NOVEL_COLOURS[i % len(NOVEL_COLOURS)], DASHES[i // len(NOVEL_COLOURS) % len(DASHES)]) for i, name in enumerate(names)}
+
+
+def faint(colour: str, opacity: float) -> str:
+    """A #rrggbb colour made transparent."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity})"
+
+
+def _template() -> go.layout.Template:
+    axis = {
+        "showgrid": True,
+        "gridcolor": GRID,
+        "gridwidth": 1,
+        "zeroline": False,
+        "showline": False,
+        "ticks": "",
+        "automargin": True,
+        "title": {"standoff": 10},
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 13, "color": INK},
+            "title": {"font": {"size": 16}, "x": 0, "xref": "paper", "xanchor": "left", "yref": "container", "y": 0.97, "yanchor": "top"},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "xaxis": axis,
+            "yaxis": axis,
+            "legend": {"bgcolor": "rgba(0,0,0,0)", "tracegroupgap": 4},
+            "margin": {"l": 60, "r": 20, "t": 60, "b": 55},
+            "hoverlabel": {"font": {"family": FONT}},
+            "colorway": [NORMAL_COLOUR, *NOVEL_COLOURS],
+        }
+    )
+
+
+TEMPLATE = _template()
+"""Template of every figure: transparent paper, grey ink, thin grid."""
+
+
+def finish(figure: go.Figure, *, title: str, alt: str, height: int = 420, width: int | None = None) -> go.Figure:
+    """Give a figure its template, title, size and alternative text."""
+    return figure.update_layout(template=TEMPLATE, title_text=title, height=height, width=width, meta={"alt": alt})
+
+
+def describe(figure: go.Figure) -> str:
+    """The figure's alternative text: what it shows, for a reader who cannot see it."""
+    return (figure.layout.meta or {}).get("alt", "")

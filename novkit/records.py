@@ -1,0 +1,180 @@
+"""What is known about one run of one method, and what methods and set-ups are called."""
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from novkit.errors import DataError
+
+METHODS: dict[str, str] = {
+    "tend": "TEND",
+    "patchgan": "Patch-GAN",
+    "autoencoder": "Autoencoder",
+    "vae": "VAE",
+    "alocc": "ALOCC",
+    "ocsvm": "OC-SVM",
+    "deep_svdd": "Deep SVDD",
+    "patch_knn": "Patch k-NN",
+    "pixel_zscore": "Pixel z-score",
+    "statistic": "Fixed statistic",
+    "statistic_oracle": "Oracle statistic",
+}
+"""Display name of every method, in the order of tables and legends."""
+
+PAPERS = ("tend", "patchgan")
+"""The methods of the two reproduced papers; all others are baselines."""
+
+UPPER_BOUND = "statistic_oracle"
+"""Chosen on the test labels: an upper bound for single statistics, not a method. Tables mark it so."""
+
+UPPER_BOUND_NOTE = "upper bound chosen on the test"
+
+SETUPS: dict[str, str] = {
+    "one_vs_rest": "One-vs-rest",
+    "rest_vs_one": "Rest-vs-one",
+    "generated_ood": "Generated out-of-distribution",
+}
+"""Display name of every set-up."""
+
+PROFILES = ("quick", "paper")
+
+_SHARES = ("auroc", "auroc_low", "auroc_high", "average_precision", "fpr95")
+_PIXEL_SHARES = ("pixel_auroc", "pixel_average_precision", "pixel_dice", "pixel_pro")
+_AMOUNTS = ("seconds_fit", "seconds_score", "peak_memory_mb")
+_COUNTS = ("n_train", "n_test", "n_settings_tried", "images_seen", "steps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One run: what was fitted on what, how well it did, what it cost, where it was measured. Raises DataError for values that cannot be.
+
+    novel, normal: class names. variant: what sets an ablation apart ("" for the method as it is).
+    All metrics lie in [0, 1]; pixel metrics are None where there is no map or no mask. peak_memory_mb: of the process, of the GPU if used.
+    n_settings_tried: settings compared before this one was reported. scores: the file beside results.json, filled in by `add_record`.
+    """
+
+    method: str
+    dataset: str
+    setup: str
+    normal: tuple[str, ...]
+    novel: tuple[str, ...]
+    seed: int
+    profile: str
+    auroc: float
+    auroc_low: float
+    auroc_high: float
+    average_precision: float
+    fpr95: float
+    pixel_auroc: float | None = None
+    pixel_average_precision: float | None = None
+    pixel_dice: float | None = None
+    pixel_pro: float | None = None
+    n_train: int
+    n_test: int
+    seconds_fit: float
+    seconds_score: float
+    peak_memory_mb: float
+    images_seen: int = 0
+    steps: int = 0
+    n_settings_tried: int = 1
+    variant: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    data_fingerprint: str
+    synthetic: bool
+    device: str
+    machine: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    commit: str = "unknown"
+    scores: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):
+                object.__setattr__(self, name, value.item())
+        for name in ("normal", "novel"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        problem = _problem(self)
+        if problem:
+            raise DataError(problem)
+        try:  # as they will be read back: lists for tuples, text keys
+            object.__setattr__(self, "settings", json.loads(json.dumps(self.settings, allow_nan=False)))
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"The field 'settings' of this record does not fit JSON ({error}): store plain numbers, text and lists."
+            ) from error
+
+    @property
+    def case(self) -> str:
+        """What tells this set-up from the others of its kind, for people: "novel: glioma", "normal: 3"."""
+        if self.setup == "generated_ood":
+            return "novel: generated"
+        if self.setup == "rest_vs_one" or len(self.novel) == 1:
+            return f"novel: {' + '.join(self.novel)}"
+        return f"normal: {' + '.join(self.normal)}"
+
+    @property
+    def display_name(self) -> str:
+        """The method's name for people, with its variant."""
+        return METHODS[self.method] + (f" ({self.variant})" if self.variant else "")
+
+    @property
+    def run(self) -> str:
+        """The name of this run's files: readable, safe on every system, and different for every different run."""
+        key = (self.profile, self.dataset, self.setup, self.normal, self.novel, self.method, self.variant, self.seed)
+        words = [self.dataset, self.setup, self.case.split(": ")[1], self.method, self.variant, f"seed{self.seed}"]
+        readable = "-".join(re.sub(r"[^a-z0-9]+", "_", word.lower()).strip("_")[:24] for word in words if word)
+        return f"{readable}-{hashlib.sha256(repr(key).encode()).hexdigest()[:6]}"
+
+
+# ---- checking --------------------------------------------------------------------------------------------------------
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) > 0 and all(isinstance(name, str) and name for name in value)
+
+
+def _problem(record: Record) -> str | None:
+    """What is wrong with a record, as a sentence that names the field; None where nothing is."""
+    wanted = {name: (_is_share, "a number in [0, 1]") for name in _SHARES}
+    wanted |= {name: (lambda value: value is None or _is_share(value), "a number in [0, 1] or null") for name in _PIXEL_SHARES}
+    wanted |= {name: (lambda value: _is_number(value) and value >= 0, "a number of at least 0") for name in _AMOUNTS}
+    wanted |= {name: (_is_count, "a whole number of at least 0") for name in (*_COUNTS, "seed")}
+    wanted |= {name: (_is_names, "a list of class names") for name in ("normal", "novel")}
+    wanted |= {name: (lambda value: isinstance(value, str) and bool(value), "text") for name in ("dataset", "device", "commit")}
+    wanted |= {name: (lambda value: isinstance(value, str), "text") for name in ("data_fingerprint", "machine", "variant", "scores")}
+    wanted |= {name: (lambda value: isinstance(value, dict), "a table of names and values") for name in ("settings", "versions")}
+    wanted["synthetic"] = (lambda value: isinstance(value, bool), "true or false")
+    wanted |= {
+        "method": (lambda value: isinstance(value, str) and value in METHODS, f"one of {', '.join(METHODS)}"),
+        "setup": (lambda value: isinstance(value, str) and value in SETUPS, f"one of {', '.join(SETUPS)}"),
+        "profile": (lambda value: isinstance(value, str) and value in PROFILES, f"one of {', '.join(PROFILES)}"),
+    }
+    for name, (fits, what) in wanted.items():
+        if not fits(getattr(record, name)):
+            return f"The field {name!r} of this record is {_short(getattr(record, name))} and must be {what}."
+    if record.auroc_low > record.auroc_high:
+        return f"The field 'auroc_low' of this record is {record.auroc_low}, above its 'auroc_high' {record.auroc_high}: swap them."
+    return None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

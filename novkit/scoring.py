@@ -1,0 +1,69 @@
+"""Scoring a folder of images with a saved detector: a CSV, and novelty maps."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from novkit.data.folder import read_image
+from novkit.errors import DataError
+from novkit.files import replacing
+from novkit.images import chunks
+from novkit.methods import load_detector
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+_BATCH = 64
+
+
+def score_folder(
+    detector: str | Path, folder: str | Path, out: str | Path, *, maps: str | Path | None = None, device: str = "auto", progress: bool = True
+) -> tuple[int, int]:
+    """Score every image below `folder`; returns how many there are and how many lie above the threshold.
+
+    out: CSV with path, score, threshold, novel (0 or 1) and the components of the score. maps: one float32 TIFF an image, same path.
+    Images are resized to what the detector was fitted on. Raises DataError naming a file that cannot be read; then nothing is written.
+    """
+    folder, out = Path(folder), Path(out)
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}: give the folder that holds the images.")
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not files:
+        raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)}): give the folder that holds them.")
+    fitted = load_detector(detector, device=device)
+    if maps is not None and not fitted.has_map:
+        raise DataError(f"{fitted.method} gives no novelty map: leave --maps out, or use a method that has them, such as autoencoder.")
+    channels, height, width = fitted.image_shape_
+    rows: list[dict[str, object]] = []
+    with tqdm(total=len(files), desc="Scoring", unit="image", disable=not progress) as bar:
+        for part in chunks(len(files), _BATCH):
+            X = np.stack([_fitting(read_image(file, (height, width)), channels, file) for file in files[part]])
+            values = fitted.components(X)
+            for index, file in enumerate(files[part]):
+                row: dict[str, object] = {"path": file.relative_to(folder).as_posix(), "score": float(values["score"][index])}
+                row |= {"threshold": fitted.threshold_, "novel": int(values["score"][index] > fitted.threshold_)}
+                row |= {name: float(value[index]) for name, value in values.items() if name != "score" and value.ndim == 1}
+                rows.append(row)
+            if maps is not None:
+                for file, novelty in zip(files[part], fitted.novelty_map(X), strict=True):
+                    target = Path(maps) / file.relative_to(folder).with_suffix(file.suffix + ".tiff")
+                    with replacing(target) as temporary:
+                        Image.fromarray(novelty.astype(np.float32)).save(temporary, format="TIFF")
+            bar.update(part.stop - part.start)
+    with replacing(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return len(rows), sum(int(str(row["novel"])) for row in rows)
+
+
+def _fitting(image: np.ndarray, channels: int, file: Path) -> np.ndarray:
+    """(c, h, w) with as many channels as the detector wants, float32 in [0, 1]; grey is repeated, colour is refused where grey is wanted."""
+    scale = 255 if image.dtype == np.uint8 else 65535
+    image = image.astype(np.float32) / scale
+    if len(image) == channels:
+        return image
+    if len(image) == 1:
+        return np.repeat(image, channels, axis=0)
+    raise DataError(f"{file} is a colour image but the detector was fitted on grey ones: convert it to grey or fit on colour.")

@@ -1,0 +1,329 @@
+"""The training loop: one for every method, on any device, resumed bit for bit after a kill."""
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast, broadcast_object_list
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from tqdm.auto import tqdm
+
+from novkit.checkpoints import Checkpoint, CheckpointFolder, fingerprint, restore_optimizer
+from novkit.devices import own_accelerator, own_random_state, seed_global
+from novkit.errors import DataError, SettingsError, TrainingError
+from novkit.images import chunks, to_raw, to_unit
+from novkit.seeding import seed_for, torch_generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """How long and in which portions.
+
+    batch_size: images a step, over all processes together. gradient_clip: largest norm of one optimiser's gradient.
+    precision: "no" (float32), "bf16" (CUDA only), "auto" (bf16 where the GPU computes in it, else float32).
+    checkpoint_seconds: a checkpoint is written at the first end of an epoch this long after the last one, and at the end.
+    """
+
+    epochs: int
+    batch_size: int
+    gradient_clip: float | None = None
+    precision: str = "auto"
+    checkpoint_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise SettingsError(f"epochs is {self.epochs} and batch_size {self.batch_size}: both must be at least 1.")
+        if self.gradient_clip is not None and not self.gradient_clip > 0:
+            raise SettingsError(f"gradient_clip is {self.gradient_clip}: choose a norm above 0, or None.")
+        if self.precision not in ("auto", "no", "bf16"):
+            raise SettingsError(f"precision is {self.precision!r}: choose auto, no or bf16.")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where in training we are, all counted from 0. A validation, or the hook before an epoch, has step −1."""
+
+    seed: int
+    epoch: int
+    step: int
+    device: torch.device
+    process: int = 0
+
+    def generator(self, *purpose: int | str) -> torch.Generator:
+        """A CPU generator that is a function of (seed, epoch, step, purpose), and of the process where there are several."""
+        return torch_generator(self.seed, "step", self.epoch, self.step, self.process, *purpose)
+
+    def seed_layers(self) -> None:
+        """Make what layers draw from torch's global random state (dropout) such a function too; the loop calls it at every step."""
+        seed_global(self.device, seed_for(self.seed, "layers", self.epoch, self.step, self.process))
+
+
+class Objective(ABC):
+    """What is learnt: networks, their optimisers and the losses.
+
+    modules: all weights and persistent buffers; the loop places, stores and restores them.
+    settings: the method's settings, so that a checkpoint made under others is refused. Optional.
+    """
+
+    modules: nn.ModuleDict
+    settings: Any = None
+
+    @abstractmethod
+    def optimizers(self) -> dict[str, Optimizer]:
+        """New optimisers by name, over `modules`; called once, when the modules are on their device."""
+
+    @abstractmethod
+    def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
+        """Scalars for a batch (n, channels, height, width), float32 in [0, 1]: optimizer `optimizer` lowers "loss", the rest is recorded.
+
+        Called for each optimiser in turn, every step; only the weights of that optimiser get a gradient.
+        """
+
+    @abstractmethod
+    def validate(self, images: np.ndarray, step: Step) -> dict[str, float]:
+        """Values on held-out images, in evaluation mode and without gradients; lowest "loss" = best epoch of its phase.
+
+        Random draws that should be the same in every epoch come from `torch_generator(step.seed, …)`.
+        """
+
+    def begin_epoch(self, epoch: int, images: np.ndarray, step: Step) -> None:  # noqa: B027
+        """Hook before each epoch, in evaluation mode and without gradients: to set a centre, say. `images`: those trained on."""
+
+    def phase(self, epoch: int) -> str:
+        """Epochs with the same name compete for the best weights; those of the last phase are kept."""
+        return "training"
+
+
+@dataclass(frozen=True)
+class History:
+    """epochs: for each epoch {"epoch", "phase", training means, "val_…" values, "seconds", "best" (so far, in its phase)}, JSON-able.
+
+    best_epoch: the epoch whose weights the modules hold, counted from 0.
+    """
+
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+
+
+def train(
+    objective: Objective,
+    images: np.ndarray,
+    val_images: np.ndarray,
+    settings: LoopSettings,
+    *,
+    seed: int,
+    device: str | torch.device = "auto",
+    folder: str | Path | None = None,
+    progress: bool = True,
+    label: str = "",
+) -> History:
+    """Train `objective` on `images`; afterwards its modules hold the best weights of the last phase, in evaluation mode.
+
+    images, val_images: (n, channels, height, width), uint8, uint16 or float32 in [0, 1]; memory maps are read batch by batch.
+    device: "auto", "cpu", "cuda", "mps". Under `accelerate launch` every process takes its share of each batch.
+    folder: checkpoints go there; a run that was killed goes on from the last one, a finished one is loaded. None keeps nothing.
+    On a CPU, and with the same number of threads, a resumed run ends with the same bits as an undisturbed one.
+    Raises TrainingError if a loss is not finite, SettingsError if `folder` belongs to another run.
+    """
+    with own_accelerator(device, settings.precision) as accelerator, own_random_state(accelerator.device):
+        modules = objective.modules
+        loss_of = accelerator.prepare(_Loss(objective))
+        optimizers = objective.optimizers()
+        batches = _Batches(images, settings.batch_size, accelerator, seed)
+        run = _describe(objective, optimizers, images, val_images, settings, seed)
+        checkpoints = None if folder is None else CheckpointFolder(folder, run)
+        state = Checkpoint(epoch=-1, best_epoch=-1, best_loss=math.inf, weights={}, best={}, optimizers={}, history=[])
+        if checkpoints is not None and (found := checkpoints.read()) is not None:
+            state = found
+            _restore(state, modules, optimizers, accelerator.device)
+        written = time.monotonic()
+        bar = tqdm(
+            total=settings.epochs * len(batches),
+            initial=(state.epoch + 1) * len(batches),
+            desc=label or None,
+            unit="step",
+            disable=not (progress and accelerator.is_main_process),
+        )
+        with bar:
+            for epoch in range(state.epoch + 1, settings.epochs):
+                began = time.monotonic()
+                phase = objective.phase(epoch)
+                if epoch > 0 and phase != objective.phase(epoch - 1):
+                    state.best_loss = math.inf
+                before = Step(seed, epoch, -1, accelerator.device)
+                row: dict[str, Any] = {"epoch": epoch, "phase": phase}
+                row |= _train_epoch(objective, loss_of, optimizers, batches, before, settings.gradient_clip, accelerator, bar)
+                row |= _validate(objective, val_images, before, accelerator)
+                row |= {"seconds": time.monotonic() - began, "best": row["val_loss"] < state.best_loss}
+                state.epoch = epoch
+                state.history.append(row)
+                if row["best"]:
+                    state.best_epoch, state.best_loss = epoch, row["val_loss"]
+                    state.best = {key: value.detach().clone() for key, value in modules.state_dict().items()}
+                bar.set_postfix(val_loss=f"{row['val_loss']:.4g}", best=f"{state.best_loss:.4g}", refresh=False)
+                due = time.monotonic() - written >= settings.checkpoint_seconds or epoch == settings.epochs - 1
+                if checkpoints is not None and due and accelerator.is_main_process:
+                    state.weights = modules.state_dict()
+                    state.optimizers = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
+                    checkpoints.write(state)
+                    written = time.monotonic()
+        modules.load_state_dict(state.best)
+        modules.eval()
+        accelerator.wait_for_everyone()
+        return History(state.history, state.best_epoch)
+
+
+def _train_epoch(
+    objective: Objective,
+    loss_of: nn.Module,
+    optimizers: dict[str, Optimizer],
+    batches: "_Batches",
+    before: Step,
+    gradient_clip: float | None,
+    accelerator: Accelerator,
+    bar: Any,
+) -> dict[str, float]:
+    """One pass over the images; returns each recorded value's mean over them. The device is waited for once, at the end."""
+    objective.modules.eval()
+    before.seed_layers()
+    with torch.no_grad():
+        objective.begin_epoch(before.epoch, batches.images, before)
+    objective.modules.train()
+    weights = {name: [p for group in o.param_groups for p in group["params"] if p.requires_grad] for name, o in optimizers.items()}
+    totals: dict[str, Tensor] = {}
+    for step, x, share in batches.epoch(before):
+        step.seed_layers()
+        for name, optimizer in optimizers.items():
+            values = loss_of(name, x, step)
+            optimizer.zero_grad()
+            if accelerator.num_processes == 1:
+                accelerator.backward(values["loss"], inputs=weights[name])  # no gradient for the other optimisers' weights
+            else:  # gradients are averaged over processes: `share` makes that the mean over the whole batch
+                accelerator.backward(values["loss"] * (share * accelerator.num_processes))
+            if gradient_clip is not None:
+                accelerator.clip_grad_norm_(weights[name], gradient_clip)
+            optimizer.step()
+            for key, value in values.items():
+                key = key if len(optimizers) == 1 else f"{name}_{key}"
+                value = value.detach() * len(x)
+                totals[key] = totals[key] + value if key in totals else value
+        bar.update()
+    sums = torch.stack([total.to(accelerator.device) for total in totals.values()])
+    means = {key: total / batches.used for key, total in zip(totals, accelerator.reduce(sums).tolist(), strict=True)}
+    for key, mean in means.items():
+        if not math.isfinite(mean):
+            raise TrainingError(f"The training {key} of epoch {before.epoch} is {mean}: lower the learning rate, or set gradient_clip.")
+    return means
+
+
+def _validate(objective: Objective, images: np.ndarray, step: Step, accelerator: Accelerator) -> dict[str, Any]:
+    """The objective's held-out values, as the main process finds them: "val_…"."""
+    objective.modules.eval()
+    if accelerator.num_processes > 1:
+        broadcast(list(objective.modules.buffers()))  # running statistics differ between processes
+    found: list[dict[str, Any] | None] = [None]
+    if accelerator.is_main_process:
+        step.seed_layers()
+        with torch.inference_mode():
+            values = {key: float(value) for key, value in objective.validate(images, step).items()}
+        found = [{f"val_{key}": value if math.isfinite(value) else None for key, value in values.items()}]
+    row = broadcast_object_list(found)[0]
+    if row.get("val_loss") is None:
+        raise TrainingError(f"The validation loss of epoch {step.epoch} is not finite: lower the learning rate, or set gradient_clip.")
+    return row
+
+
+class _Loss(nn.Module):
+    """The objective's loss as a module's forward, so that Accelerate can put autocast and gradient averaging around it."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+        self.parts = objective.modules
+
+    def forward(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
+        values = self.objective.loss(optimizer, images, step)
+        if "loss" not in values:
+            raise SettingsError(f'{type(self.objective).__name__}.loss({optimizer!r}) has no "loss": name the value to be lowered so.')
+        return {key: value if key == "loss" else value.detach() for key, value in values.items()}
+
+
+class _Batches:
+    """Shuffled batches of images on the device; with several processes, this one's share of each.
+
+    On CUDA the images stay on the device where they fill no more than a third of what is free there.
+    """
+
+    def __init__(self, images: np.ndarray, batch_size: int, accelerator: Accelerator, seed: int) -> None:
+        self.images, self.seed, self.device = images, seed, accelerator.device
+        self.world, self.rank = accelerator.num_processes, accelerator.process_index
+        if self.world > 1 and batch_size < 2 * self.world:
+            raise SettingsError(f"batch_size is {batch_size} for {self.world} processes: give each at least two images a step.")
+        least = min(batch_size, 2 * self.world)  # batch normalisation cannot work on one image
+        if len(images) < least:
+            raise DataError(f"There are {len(images)} training images: give at least {least}.")
+        n = len(images) if len(images) % batch_size >= least else len(images) - len(images) % batch_size
+        self.bounds = [(part.start, part.stop) for part in chunks(n, batch_size)]
+        self.used = n  # images an epoch
+        self.resident: Tensor | None = None
+        if self.device.type == "cuda":
+            size = images.nbytes * (2 if images.dtype == np.uint16 else 1)
+            if size <= torch.cuda.mem_get_info(self.device)[0] / 3:
+                self.resident = torch.empty(images.shape, dtype=to_raw(images[:1]).dtype, device=self.device)
+                for part in chunks(len(images)):
+                    self.resident[part] = to_raw(images[part]).to(self.device)
+
+    def __len__(self) -> int:
+        return len(self.bounds)
+
+    def epoch(self, before: Step) -> Iterator[tuple[Step, Tensor, float]]:
+        """(step, batch, its share of the batch of all processes); the order is a function of (seed, epoch)."""
+        order = torch.randperm(len(self.images), generator=torch_generator(self.seed, "order", before.epoch))
+        if self.resident is not None:
+            order = order.to(self.device)
+        for number, (first, last) in enumerate(self.bounds):
+            size = last - first
+            mine = order[first + size * self.rank // self.world : first + size * (self.rank + 1) // self.world]
+            yield replace(before, step=number, process=self.rank), self._take(mine), len(mine) / size
+
+    def _take(self, indices: Tensor) -> Tensor:
+        if self.resident is not None:
+            return to_unit(self.resident[indices])
+        raw = to_raw(self.images[indices.numpy()])
+        if self.device.type == "cuda":
+            raw = raw.pin_memory()  # or the copy would wait for the device
+        return to_unit(raw.to(self.device, non_blocking=True))
+
+
+def _describe(
+    objective: Objective, optimizers: dict[str, Optimizer], images: np.ndarray, val_images: np.ndarray, settings: LoopSettings, seed: int
+) -> dict[str, Any]:
+    """What a checkpoint must agree with to be this run's: everything that decides the outcome and can be compared."""
+    own = objective.settings
+    loop = asdict(settings)
+    del loop["checkpoint_seconds"]
+    return {
+        "objective": type(objective).__name__,
+        "settings": asdict(own) if is_dataclass(own) and not isinstance(own, type) else None,
+        "loop": loop,
+        "seed": seed,
+        "images": fingerprint(images),
+        "val_images": fingerprint(val_images),
+        "weights": {key: list(value.shape) for key, value in objective.modules.state_dict().items()},
+        "optimizers": {name: [type(o).__name__, o.state_dict()["param_groups"]] for name, o in optimizers.items()},
+    }
+
+
+def _restore(state: Checkpoint, modules: nn.ModuleDict, optimizers: dict[str, Optimizer], device: torch.device) -> None:
+    modules.load_state_dict(state.weights)
+    state.best = {key: value.to(device) for key, value in state.best.items()}
+    for name, optimizer in optimizers.items():
+        restore_optimizer(optimizer, state.optimizers[name])

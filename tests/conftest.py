@@ -1,0 +1,32 @@
+"""Small fixtures shared by all tests."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _private_cache(tmp_path_factory):
+    """Tests neither read nor fill the user's cache, unless NOVKIT_CACHE names one for them."""
+    import os
+
+    if "NOVKIT_CACHE" not in os.environ:
+        os.environ["NOVKIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    torch.set_num_threads(1)  # small networks gain nothing from a second thread, and several processes may be testing
+
+
+def blobs(n: int, *, size: int = 32, channels: int = 1, seed: int = 0) -> np.ndarray:
+    """(n, channels, size, size) uint8: smooth noise with a bright disc in the middle, so that place and shape can be learnt."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size] / (size - 1) - 0.5
+    disc = 0.5 / (1 + np.exp((np.hypot(x * 1.3, y) - 0.3) * 40))
+    noise = gaussian_filter(rng.standard_normal((n, channels, size, size)), (0, 0, size / 16, size / 16))
+    noise /= noise.std()
+    return np.rint(255 * np.clip(0.25 + disc + 0.08 * noise, 0, 1)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def normal_images() -> np.ndarray:
+    """(96, 1, 32, 32) uint8."""
+    return blobs(96)

@@ -1,0 +1,623 @@
+"""The training loop: against hand-written torch, through kills, and at its edges."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import nn
+
+from novkit.devices import own_accelerator, pick_device
+from novkit.errors import DataError, SettingsError, StoredFileError, TrainingError
+from novkit.images import batches, to_tensor
+from novkit.seeding import seeded, torch_generator
+from novkit.training import LoopSettings, Objective, Step, train
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (21, 1, 8, 8), dtype=np.uint8)
+HELD_OUT = np.random.default_rng(1).integers(0, 256, (5, 1, 8, 8), dtype=np.uint8)
+CPU = torch.device("cpu")
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.2), nn.Conv2d(4, 1, 3, padding=1))
+
+
+class Denoising(Objective):
+    """A small net with batch normalisation, dropout and noise of its own: everything a resumed run could lose."""
+
+    def __init__(self, build=network, *, lr=1e-2, slow=0.0):
+        self.modules = nn.ModuleDict({"net": seeded(0, "net", build)})
+        self.lr = lr
+        self.slow = slow
+
+    def optimizers(self):
+        return {"adam": torch.optim.Adam(self.modules.parameters(), lr=self.lr)}
+
+    def loss(self, optimizer, images, step):
+        time.sleep(self.slow)
+        noise = torch.randn(images.shape, generator=step.generator("noise")).to(images.device)
+        return {"loss": (self.modules["net"](images + 0.1 * noise) - images).square().mean()}
+
+    def validate(self, images, step):
+        x = to_tensor(images, step.device)
+        return {"loss": float((self.modules["net"](x) - x).square().mean())}
+
+
+class Scripted(Objective):
+    """Validation losses as given; remembers its weight at each epoch."""
+
+    def __init__(self, losses, phases=None, train_loss=1.0):
+        self.modules = nn.ModuleDict({"net": seeded(0, "net", lambda: nn.Linear(1, 1))})
+        self.losses, self.phases, self.train_loss = losses, phases or ["training"] * len(losses), train_loss
+        self.seen = []
+        self.modes = []
+
+    def optimizers(self):
+        return {"sgd": torch.optim.SGD(self.modules.parameters(), lr=0.1)}
+
+    def phase(self, epoch):
+        return self.phases[epoch]
+
+    def begin_epoch(self, epoch, images, step):
+        self.modes.append(("begin", self.modules.training, torch.is_grad_enabled()))
+
+    def loss(self, optimizer, images, step):
+        self.modes.append(("loss", self.modules.training, torch.is_grad_enabled()))
+        return {"loss": self.modules["net"].weight.sum() * self.train_loss}
+
+    def validate(self, images, step):
+        self.modes.append(("validate", self.modules.training, torch.is_grad_enabled()))
+        self.seen.append(self.modules["net"].weight.item())
+        return {"loss": self.losses[step.epoch]}
+
+
+def run(objective, epochs=3, *, batch_size=4, seed=0, folder=None, images=IMAGES, **settings):
+    settings = LoopSettings(epochs=epochs, batch_size=batch_size, **settings)
+    return train(objective, images, HELD_OUT, settings, seed=seed, device="cpu", folder=folder, progress=False)
+
+
+def weights(objective):
+    return {key: value.numpy() for key, value in objective.modules.state_dict().items()}
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for key in a:
+        np.testing.assert_array_equal(a[key], b[key], err_msg=key)
+
+
+def without_seconds(history):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in history.epochs]
+
+
+# ---- against hand-written torch ----------------------------------------------------------------------------------
+
+
+class Regression(Objective):
+    """Mean brightness from pixels, by least squares."""
+
+    def __init__(self):
+        self.modules = nn.ModuleDict({"net": seeded(3, "line", lambda: nn.Linear(64, 1))})
+
+    def optimizers(self):
+        return {"sgd": torch.optim.SGD(self.modules.parameters(), lr=0.01, momentum=0.9)}
+
+    def loss(self, optimizer, images, step):
+        return {"loss": (self.modules["net"](images.flatten(1))[:, 0] - images.mean(dim=(1, 2, 3))).square().mean()}
+
+    def validate(self, images, step):
+        return {"loss": float(self.loss("sgd", to_tensor(images), step)["loss"])}
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_equals_a_bare_torch_loop(clip):
+    objective = Regression()
+    history = run(objective, epochs=4, seed=5, gradient_clip=clip)
+
+    line = seeded(3, "line", lambda: nn.Linear(64, 1))
+    optimizer = torch.optim.SGD(line.parameters(), lr=0.01, momentum=0.9)
+    x = torch.from_numpy(IMAGES).float().div(255).flatten(1)
+    v = torch.from_numpy(HELD_OUT).float().div(255).flatten(1)
+    best = (math.inf, {})
+    for epoch in range(4):
+        order = torch.randperm(21, generator=torch_generator(5, "order", epoch))[:20]  # 21 = 5 batches of 4 and a single image
+        losses = []
+        for indices in order.split(4):
+            loss = (line(x[indices])[:, 0] - x[indices].mean(dim=1)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            if clip is not None:
+                nn.utils.clip_grad_norm_(line.parameters(), clip)
+            optimizer.step()
+            losses.append(loss.item())
+        assert history.epochs[epoch]["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+        val_loss = (line(v)[:, 0] - v.mean(dim=1)).square().mean().item()
+        assert history.epochs[epoch]["val_loss"] == pytest.approx(val_loss, rel=1e-5)
+        if val_loss < best[0]:
+            best = (val_loss, {key: value.clone() for key, value in line.state_dict().items()})
+    for key, value in best[1].items():
+        torch.testing.assert_close(objective.modules["net"].state_dict()[key], value, rtol=1e-6, atol=1e-7)
+
+
+def test_every_image_once_an_epoch_in_another_order():
+    seen = []
+
+    class Watching(Scripted):
+        def loss(self, optimizer, images, step):
+            seen.append((step.epoch, step.step, (images.mean(dim=(1, 2, 3)) * 255 * 64).round().int().tolist()))
+            return super().loss(optimizer, images, step)
+
+    run(Watching([3, 2]), epochs=2, batch_size=4, images=IMAGES[:18])
+    sums = sorted(int(image.sum()) for image in IMAGES[:18])
+    epochs = [[value for epoch, _, values in seen if epoch == e for value in values] for e in range(2)]
+    assert [len(values) for _, _, values in seen] == [4, 4, 4, 4, 2] * 2  # the last, incomplete batch is kept
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sums
+    assert epochs[0] != epochs[1]
+    assert [(epoch, step) for epoch, step, _ in seen] == [(e, s) for e in range(2) for s in range(5)]
+
+
+@pytest.mark.parametrize(("n", "batch_size", "sizes"), [(9, 4, [4, 4]), (10, 4, [4, 4, 2]), (3, 8, [3]), (3, 1, [1, 1, 1])])
+def test_batch_sizes(n, batch_size, sizes):
+    seen = []
+
+    class Watching(Scripted):
+        def loss(self, optimizer, images, step):
+            seen.append(len(images))
+            return super().loss(optimizer, images, step)
+
+    run(Watching([1]), epochs=1, batch_size=batch_size, images=IMAGES[:n])
+    assert seen == sizes
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_images_arrive_as_float_in_unit_range(dtype):
+    scale = {"uint8": 1, "uint16": 257, "float32": np.float32(1 / 255)}[dtype]
+    images = (IMAGES * np.asarray(scale)).astype(dtype)
+    got = []
+
+    class Watching(Scripted):
+        def loss(self, optimizer, images, step):
+            got.append(images)
+            return super().loss(optimizer, images, step)
+
+    run(Watching([1]), epochs=1, batch_size=21, images=images)
+    order = torch.randperm(21, generator=torch_generator(0, "order", 0)).numpy()
+    assert got[0].dtype == torch.float32
+    np.testing.assert_allclose(got[0].numpy(), IMAGES[order].astype(np.float64) / 255, atol=1e-7)
+    wide = np.repeat(images, 3, axis=1)
+    run(Watching([1]), epochs=1, batch_size=4, images=wide)
+    assert got[-1].is_contiguous(memory_format=torch.channels_last)
+
+
+# ---- optimisers, phases, modes -----------------------------------------------------------------------------------
+
+
+class Adversarial(Objective):
+    def __init__(self):
+        self.modules = nn.ModuleDict({"d": nn.Linear(64, 1), "r": nn.Linear(64, 64)})
+        self.calls = []
+        self.gradients = []  # the discriminator's
+
+    def optimizers(self):
+        return {"discriminator": torch.optim.SGD(self.modules["d"].parameters(), lr=0.1),
+                "reconstructor": torch.optim.SGD(self.modules["r"].parameters(), lr=0.1)}  # fmt: skip
+
+    def loss(self, optimizer, images, step):
+        d, r, x = self.modules["d"], self.modules["r"], images.flatten(1)
+        self.calls.append((optimizer, d.weight.detach().clone(), r.weight.detach().clone()))
+        self.gradients.append(d.weight.grad)
+        if optimizer == "discriminator":
+            return {"loss": (d(r(x).detach()) - d(x)).mean(), "real": d(x).mean()}
+        return {"loss": -d(r(x)).mean()}
+
+    def validate(self, images, step):
+        return {"loss": 1.0}
+
+
+def test_optimisers_take_turns_in_the_dictionarys_order():
+    objective = Adversarial()
+    history = run(objective, epochs=1, batch_size=7)
+    names = [name for name, _, _ in objective.calls]
+    assert names == ["discriminator", "reconstructor"] * 3
+    for (_, d0, r0), (_, d1, r1) in zip(objective.calls[::2], objective.calls[1::2], strict=True):
+        assert not torch.equal(d0, d1)  # the discriminator has moved before the reconstructor's turn
+        assert torch.equal(r0, r1)
+    (_, d1, r1), (_, d2, r2) = objective.calls[1:3]
+    assert torch.equal(d1, d2)  # the reconstructor's loss leaves the discriminator as it is
+    assert not torch.equal(r1, r2)
+    assert objective.gradients[1] is objective.gradients[2] is not None  # and puts nothing into its gradient
+    assert {"discriminator_loss", "discriminator_real", "reconstructor_loss"} <= history.epochs[0].keys()
+
+
+def test_recorded_values_are_means_over_images():
+    objective = Adversarial()
+    objective.optimizers = lambda: {"discriminator": torch.optim.SGD(objective.modules["d"].parameters(), lr=0.0)}
+    row = run(objective, epochs=1, batch_size=8, images=IMAGES[:20]).epochs[0]
+    with torch.no_grad():
+        assert row["real"] == pytest.approx(objective.modules["d"](to_tensor(IMAGES[:20]).flatten(1)).mean().item(), rel=1e-5)
+
+
+def test_best_weights_are_the_last_phases():
+    losses = [0.5, 0.1, 9.0, 3.0, 4.0]
+    objective = Scripted(losses, ["warm-up"] * 2 + ["margin"] * 3)
+    history = run(objective, epochs=5)
+    assert history.best_epoch == 3
+    assert objective.modules["net"].weight.item() == objective.seen[3]
+    assert len(set(objective.seen)) == 5
+    assert [row["best"] for row in history.epochs] == [True, True, True, True, False]
+    assert [row["phase"] for row in history.epochs] == objective.phases
+    assert [row["val_loss"] for row in history.epochs] == losses
+    json.dumps(history.epochs, allow_nan=False)
+
+
+def test_best_of_an_earlier_epoch_survives_a_resume(tmp_path):
+    killed = Scripted([3.0, 1.0, 2.0, math.nan])
+    with pytest.raises(TrainingError):
+        run(killed, epochs=4, folder=tmp_path, checkpoint_seconds=0)
+    again = Scripted([3.0, 1.0, 2.0, 5.0])
+    history = run(again, epochs=4, folder=tmp_path, checkpoint_seconds=0)
+    assert history.best_epoch == 1
+    assert len(again.seen) == 1  # only the last epoch was left to do
+    assert again.modules["net"].weight.item() == killed.seen[1]
+
+
+def test_modes():
+    objective = Scripted([1.0, 2.0])
+    run(objective, epochs=2, batch_size=11)
+    epoch = [("begin", False, False), ("loss", True, True), ("loss", True, True), ("validate", False, False)]
+    assert objective.modes == epoch * 2
+    assert not objective.modules.training
+
+
+def test_gradient_clipping_bounds_the_norm():
+    for clip, bounded in ((0.25, True), (None, False)):
+        objective = Scripted([1.0], train_loss=100.0)
+        before = objective.modules["net"].weight.item()
+        run(objective, epochs=1, batch_size=21, gradient_clip=clip)
+        moved = before - objective.modules["net"].weight.item()  # lr 0.1 × gradient
+        assert moved == pytest.approx(0.025 if bounded else 10.0, rel=1e-4)
+
+
+# ---- random state, devices, Accelerate's global state ------------------------------------------------------------
+
+
+def test_same_seed_same_bits_and_the_global_state_is_left_alone():
+    results = []
+    for seed, global_seed in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(global_seed)
+        state = torch.get_rng_state()
+        objective = Denoising()
+        run(objective, seed=seed)
+        assert torch.equal(torch.get_rng_state(), state)
+        results.append(weights(objective))
+    assert_same(results[0], results[1])
+    assert not np.array_equal(results[0]["net.0.weight"], results[2]["net.0.weight"])
+
+
+def test_step_generators():
+    def draw(*purpose, **changes):
+        values = {"seed": 1, "epoch": 2, "step": 3, "device": CPU} | changes
+        return Step(**values).generator(*purpose).initial_seed()
+
+    assert draw("a") == draw("a")
+    others = [draw("b"), draw("a", seed=2), draw("a", epoch=3), draw("a", step=2), draw("a", process=1), draw("a", 0)]
+    assert len({draw("a"), *others}) == 7
+
+
+def test_runs_of_other_precision_and_a_callers_accelerator_are_not_disturbed():
+    AcceleratorState._reset_state(True)
+    mine = Accelerator(cpu=True, mixed_precision="bf16")
+    run(Denoising(), epochs=1)
+    with own_accelerator("cpu", "no") as first:
+        assert first.mixed_precision == "no"
+        assert first.device == CPU
+        with own_accelerator("cpu", "auto") as second:
+            assert second.mixed_precision == "no"
+        assert first.mixed_precision == "no"
+    assert mine.mixed_precision == "bf16"
+    assert "ACCELERATE_TORCH_DEVICE" not in os.environ
+    AcceleratorState._reset_state(True)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("resident", [True, False])
+def test_cuda_agrees_with_the_cpu(resident, monkeypatch):
+    if not resident:
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
+    objective, reference = Regression(), Regression()
+    settings = LoopSettings(epochs=3, batch_size=4, precision="no")
+    state = torch.cuda.get_rng_state()
+    history = train(objective, IMAGES, HELD_OUT, settings, seed=0, device="cuda", progress=False)
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    assert history.epochs[-1]["loss"] == pytest.approx(run(reference).epochs[-1]["loss"], rel=1e-4)
+    assert next(objective.modules.parameters()).is_cuda
+    run(objective, epochs=1)  # and back on the CPU, as asked
+    assert not next(objective.modules.parameters()).is_cuda
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_waits_only_at_the_end_of_an_epoch():
+    class Strict(Denoising):
+        def loss(self, optimizer, images, step):
+            if step.step == 1:
+                torch.cuda.set_sync_debug_mode("error")
+            if step.step == 4:
+                torch.cuda.set_sync_debug_mode("default")
+            return {"loss": (self.modules["net"](images) - images).square().mean()}
+
+    try:
+        train(Strict(), IMAGES, HELD_OUT, LoopSettings(epochs=1, batch_size=4, gradient_clip=1.0), seed=0, device="cuda", progress=False)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+# ---- errors ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [(Scripted([1.0, 1.0], train_loss=math.nan), "training loss of epoch 0 is nan"), (Scripted([1.0, math.inf]), "epoch 1 is not finite")],
+)
+def test_losses_that_are_not_finite_stop_the_run(objective, words):
+    with pytest.raises(TrainingError, match=words):
+        run(objective, epochs=2)
+
+
+def test_settings_that_cannot_work():
+    for wrong in ({"epochs": 0}, {"batch_size": 0}, {"gradient_clip": 0.0}, {"precision": "fp16"}):
+        with pytest.raises(SettingsError):
+            LoopSettings(**({"epochs": 1, "batch_size": 1} | wrong))
+    with pytest.raises(SettingsError, match="bf16"):
+        run(Denoising(), precision="bf16")
+    with pytest.raises(SettingsError, match="tpu"):
+        pick_device("tpu")
+    with pytest.raises(SettingsError, match="does not have"):
+        pick_device("cuda:99")
+    with pytest.raises(DataError, match="1 training images"):
+        run(Denoising(), images=IMAGES[:1])
+    nameless = Scripted([1.0])
+    nameless.loss = lambda *_: {"error": torch.zeros(())}
+    with pytest.raises(SettingsError, match='no "loss"'):
+        run(nameless, epochs=1)
+
+
+def test_progress_goes_to_stderr_and_only_if_asked(capsys):
+    settings = LoopSettings(epochs=2, batch_size=11)
+    train(Scripted([1.0, 2.0]), IMAGES, HELD_OUT, settings, seed=0, device="cpu", progress=False, label="Line")
+    assert capsys.readouterr() == ("", "")
+    train(Scripted([1.0, 2.0]), IMAGES, HELD_OUT, settings, seed=0, device="cpu", progress=True, label="Line")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Line" in err
+    assert "4/4" in err
+
+
+# ---- checkpoints -------------------------------------------------------------------------------------------------
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupted_after(epochs, folder, total, **settings):
+    """Train but stop in the middle of epoch `epochs`, as a lost power supply would."""
+    objective = Denoising()
+    original = objective.loss
+
+    def loss(optimizer, images, step):
+        if step.epoch == epochs and step.step == 2:
+            raise Interrupted
+        return original(optimizer, images, step)
+
+    objective.loss = loss
+    with pytest.raises(Interrupted):
+        run(objective, epochs=total, folder=folder, **settings)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop):
+    whole, resumed = Denoising(), Denoising()
+    expected = run(whole, epochs=4)
+    interrupted_after(stop, tmp_path, 4, checkpoint_seconds=0)
+    torch.manual_seed(12345)  # dropout must not depend on this
+    history = run(resumed, epochs=4, folder=tmp_path, checkpoint_seconds=0)
+    assert_same(weights(whole), weights(resumed))
+    assert without_seconds(history) == without_seconds(expected)
+    assert history.best_epoch == expected.best_epoch
+
+
+def test_a_sparse_checkpoint_gives_the_same_bits(tmp_path):
+    whole, resumed = Denoising(), Denoising()
+    run(whole, epochs=4)
+    interrupted_after(1, tmp_path, 4, checkpoint_seconds=0)
+    interrupted_after(3, tmp_path, 4, checkpoint_seconds=1e9)  # epochs 1 and 2 are lost
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch_0000"]
+    run(resumed, epochs=4, folder=tmp_path, checkpoint_seconds=1e9)
+    assert_same(weights(whole), weights(resumed))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_0000", "epoch_0003"]
+
+
+def test_a_finished_run_is_loaded_not_trained(tmp_path):
+    first, second = Denoising(), Denoising()
+    history = run(first, folder=tmp_path)
+    second.loss = second.validate = second.begin_epoch = None  # whatever calls them fails
+    assert run(second, folder=tmp_path) == history
+    assert_same(weights(first), weights(second))
+    assert not second.modules.training
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": 1}, r"seed \(0, now 1\)"),
+        ({"batch_size": 5}, r"loop.batch_size \(4, now 5\)"),
+        ({"epochs": 4}, r"loop.epochs \(3, now 4\)"),
+        ({"images": IMAGES[:-1]}, "other images"),
+        ({"images": 255 - IMAGES}, "other images"),
+    ],
+)
+def test_a_folder_of_another_run_is_refused(tmp_path, change, words):
+    run(Denoising(), folder=tmp_path)
+    with pytest.raises(SettingsError, match=words):
+        run(Denoising(), folder=tmp_path, **change)
+    with pytest.raises(SettingsError, match="optimizers"):
+        run(Denoising(lr=0.5), folder=tmp_path)
+    with pytest.raises(SettingsError, match="weights"):
+        run(Denoising(lambda: nn.Conv2d(1, 1, 1)), folder=tmp_path)
+
+
+def test_disk_full_leaves_the_last_checkpoint_and_says_so(tmp_path, monkeypatch):
+    interrupted_after(2, tmp_path, 4, checkpoint_seconds=0)
+    original = Path.write_bytes
+
+    def full(path, data):
+        original(path, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(StoredFileError, match="No space left"):
+            run(Denoising(), epochs=4, folder=tmp_path, checkpoint_seconds=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_0000", "epoch_0001"]
+    whole, resumed = Denoising(), Denoising()
+    run(whole, epochs=4)
+    run(resumed, epochs=4, folder=tmp_path)
+    assert_same(weights(whole), weights(resumed))
+
+
+def test_images_are_read_batch_by_batch():
+    class OnDisk:
+        """Stands for a memory map and notes how much is read at once."""
+
+        shape, dtype, nbytes, most = IMAGES.shape, IMAGES.dtype, IMAGES.nbytes, 0
+
+        def __len__(self):
+            return len(IMAGES)
+
+        def __getitem__(self, index):
+            part = IMAGES[index]
+            self.most = max(self.most, part.size // IMAGES[0].size)
+            return part
+
+        def __array__(self, *_, **__):
+            raise AssertionError("read whole")
+
+    images = OnDisk()
+    run(Denoising(), images=images, epochs=1)
+    assert images.most == 4
+
+
+# ---- kills and several processes: subprocesses of this file ------------------------------------------------------
+
+EPOCHS = 12
+
+
+def train_for_kills(folder, slow):
+    objective = Denoising(slow=slow)
+    history = run(objective, epochs=EPOCHS, folder=folder, checkpoint_seconds=0)
+    np.savez(Path(folder).with_suffix(".npz"), best_epoch=history.best_epoch, **weights(objective))
+
+
+def kill_again_and_again(folder):
+    """Fork children that train; kill them at random moments, twice while they write, until one comes through."""
+    torch.set_num_threads(1)
+    random = np.random.default_rng(7)
+    kills = 0
+    for attempt in range(9):
+        child = os.fork()
+        if child == 0:
+            train_for_kills(folder, slow=0.02)
+            os._exit(0)
+        until = time.monotonic() + (random.uniform(0.2, 0.7) if attempt < 8 else 120)
+        writing = attempt in (2, 5)
+        while time.monotonic() < until and os.waitpid(child, os.WNOHANG) == (0, 0):
+            if writing and time.monotonic() > until - 0.2 and any(folder.glob(".epoch_*")):
+                break
+            time.sleep(0.0005)
+        try:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            kills += 1
+        except (ProcessLookupError, ChildProcessError):  # it came through
+            break
+    print(f"kills={kills}")
+
+
+def run_this_file(*arguments, launcher=(sys.executable,), **variables):
+    done = subprocess.run(
+        [*launcher, __file__, *map(str, arguments)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])} | variables,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_again_and_again_ends_with_the_same_bits(tmp_path):
+    (tmp_path / "killed").mkdir()
+    out = run_this_file("kill", tmp_path)
+    assert int(out.split("kills=")[1]) >= 4
+    with np.load(tmp_path / "killed.npz") as killed, np.load(tmp_path / "whole.npz") as whole:
+        assert_same(dict(killed), dict(whole))
+    last = f"epoch_{EPOCHS - 1:04d}/state.json"
+    killed, whole = (json.loads((tmp_path / name / last).read_text()) for name in ("killed", "whole"))
+    assert killed["digests"] == whole["digests"]  # current weights, best weights and optimiser states, to the bit
+    assert [row["val_loss"] for row in killed["history"]] == [row["val_loss"] for row in whole["history"]]
+    assert not list((tmp_path / "killed").glob(".*"))
+
+
+class Alone(Adversarial):
+    """Two optimisers, no batch statistics: what several processes compute must be what one does."""
+
+    def __init__(self):
+        self.modules = nn.ModuleDict({"d": seeded(0, "d", lambda: nn.Linear(64, 1)), "r": seeded(0, "r", lambda: nn.Linear(64, 64))})
+        self.calls, self.gradients = [], []
+
+    def loss(self, optimizer, images, step):
+        x = images.flatten(1)
+        if optimizer == "discriminator":
+            return super().loss(optimizer, images, step)
+        return {"loss": (self.modules["r"](x) - x).square().mean() - 0.1 * self.modules["d"](self.modules["r"](x)).mean()}
+
+    def validate(self, images, step):
+        x = torch.cat([x.flatten(1) for x in batches(images, 4)])
+        return {"loss": float((self.modules["r"](x) - x).square().mean())}
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does(tmp_path):
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    for _ in range(2):  # the second time it is loaded
+        run_this_file("share", tmp_path, launcher=launcher, ACCELERATE_USE_CPU="true")
+    alone = Alone()
+    history = run(alone, batch_size=8, gradient_clip=1.0)
+    for rank in "01":
+        with np.load(tmp_path / f"{rank}.npz") as found:
+            for key, value in weights(alone).items():
+                np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(found["losses"], [row["reconstructor_loss"] for row in history.epochs], rtol=1e-4)
+
+
+if __name__ == "__main__":
+    task, place = sys.argv[1], Path(sys.argv[2])
+    if task == "kill":
+        kill_again_and_again(place / "killed")
+        torch.set_num_threads(1)
+        train_for_kills(place / "whole", slow=0.0)
+    else:
+        both = Alone()
+        losses = [row["reconstructor_loss"] for row in run(both, batch_size=8, gradient_clip=1.0, folder=place / "run").epochs]
+        np.savez(place / f"{os.environ['RANK']}.npz", losses=losses, **weights(both))
