@@ -77,7 +77,7 @@ class CheckpointFolder:
                 "optimizers": optimizers,
                 "history": checkpoint.history,
             }
-            write_json(temporary / "state.json", state)
+            write_json(temporary / "state.json", {**state, "digest": _digest(json.dumps(state).encode())})
         self.kept = [*(kept for kept in self.kept if kept != name), name][-KEPT:]
         self._clean()
 
@@ -103,6 +103,8 @@ class CheckpointFolder:
     def _read(self, path: Path) -> Checkpoint:
         state = read_json(path / "state.json", "checkpoint")
         try:
+            if state.pop("digest") != _digest(json.dumps(state).encode()):
+                raise StoredFileError(f"The checkpoint {path} is damaged (its content has changed).")
             if state["format"] != FORMAT:
                 raise SettingsError(f"{path} was written by another version of novkit: choose another folder, or delete this one.")
             self._check_same_run(state["run"])
@@ -198,7 +200,7 @@ def _digest(data: bytes) -> str:
 def _read_tensors(path: Path, digest: str) -> Tensors:
     data = path.read_bytes()
     if _digest(data) != digest:
-        raise StoredFileError(f"The checkpoint {path} is damaged (its content has changed).")
+        raise StoredFileError(f"The checkpoint {path.parent} is damaged (its content has changed).")
     return {key: value.clone() for key, value in safetensors.torch.load(data).items()}  # clones: `data` is not ours to write to
 
 

@@ -1,7 +1,7 @@
 """Reconstruction error of an autoencoder: what it has not learnt to draw, it draws badly."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from novkit.images import batches
 from novkit.seeding import seed_for, seeded
 from novkit.tend.networks import Autoencoder, convolutional_autoencoder
 from novkit.tend.objectives import Reconstruction
-from novkit.training import LoopSettings, train
+from novkit.training import History, LoopSettings, Objective, train
 
-_SCORING_BATCH = 256
+SCORING_BATCH = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +35,12 @@ class AutoencoderSettings:
             raise SettingsError(f"latent is {self.latent}: the bottleneck needs at least one number.")
 
     @classmethod
-    def quick(cls, **changes: Any) -> "AutoencoderSettings":
+    def quick(cls, **changes: Any) -> Self:
         """Minutes on two CPU cores, at 64×64 [O]."""
         return cls(**{"epochs": 16, "batch_size": 64, **changes})
 
     @classmethod
-    def paper(cls, **changes: Any) -> "AutoencoderSettings":
+    def paper(cls, **changes: Any) -> Self:
         """The published schedule [C]."""
         return cls(**changes)
 
@@ -54,6 +54,38 @@ def bottleneck_autoencoder(shape: tuple[int, int, int], width: int, latent: int)
     return Autoencoder(encoder, decoder, (latent,))
 
 
+def run_training(detector: Detector, part: str, objective: Objective, images: np.ndarray, val: np.ndarray, epochs: int) -> History:
+    """The training loop as a baseline's settings, seed, device and folder say; `part` names what is trained."""
+    s: AutoencoderSettings = detector.settings_
+    return train(
+        objective,
+        images,
+        val,
+        LoopSettings(epochs=epochs, batch_size=s.batch_size, precision=s.precision),
+        seed=seed_for(detector.seed, part),
+        device=detector.device,
+        folder=detector._checkpoints(part),
+        progress=detector.progress,
+        label=part.replace("_", " ").capitalize(),
+    )
+
+
+def train_autoencoder(
+    detector: Detector, autoencoder: Autoencoder, images: np.ndarray, val: np.ndarray, epochs: int | None = None
+) -> History:
+    """Teach `autoencoder` to reconstruct; also the first stage of the baselines that score its embeddings. None: settings' epochs."""
+    s: AutoencoderSettings = detector.settings_
+    objective = Reconstruction(autoencoder, lr=s.lr, weight_decay=s.weight_decay)
+    return run_training(detector, "autoencoder", objective, images, val, s.epochs if epochs is None else epochs)
+
+
+def place(network: nn.Module, device: str) -> torch.device:
+    """Move a fitted network to where the detector scores; returns that device."""
+    chosen = pick_device(device)
+    network.to(device=chosen, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return chosen
+
+
 class AutoencoderDetector(Detector):
     """score(x) = mean (x − x̂)²; map = (x − x̂)² averaged over channels.
 
@@ -63,37 +95,22 @@ class AutoencoderDetector(Detector):
     method: ClassVar[str] = "autoencoder"
     Settings: ClassVar[type] = AutoencoderSettings
     has_map: ClassVar[bool] = True
+    autoencoder_: nn.Module
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
         s: AutoencoderSettings = self.settings_
         shape = train_images.shape[1:]
         self.autoencoder_ = seeded(self.seed, "autoencoder", lambda: bottleneck_autoencoder(shape, s.width, s.latent))
-        history = train(
-            Reconstruction(self.autoencoder_, lr=s.lr, weight_decay=s.weight_decay),
-            train_images,
-            val,
-            LoopSettings(epochs=s.epochs, batch_size=s.batch_size, precision=s.precision),
-            seed=seed_for(self.seed, "autoencoder"),
-            device=self.device,
-            folder=self._checkpoints("autoencoder"),
-            progress=self.progress,
-            label="Autoencoder",
-        )
-        self.history_ = {"autoencoder": history}
+        self.history_ = {"autoencoder": train_autoencoder(self, self.autoencoder_, train_images, val)}
 
     @torch.inference_mode()
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
         """x̂: (n, channels, height, width) float32 in [0, 1]."""
         images = self._checked(X)
-        return np.concatenate([self.autoencoder_(x).float().cpu().numpy() for x in batches(images, _SCORING_BATCH, self._place())])
-
-    def _place(self) -> torch.device:
-        device = pick_device(self.device)
-        self.autoencoder_.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-        return device
+        return np.concatenate([self.autoencoder_(x).float().cpu().numpy() for x in batches(images, SCORING_BATCH, place(self.autoencoder_, self.device))])
 
     def _residuals(self, images: np.ndarray) -> Any:
-        for x in batches(images, _SCORING_BATCH, self._place()):
+        for x in batches(images, SCORING_BATCH, place(self.autoencoder_, self.device)):
             yield (x - self.autoencoder_(x).float()).square()
 
     @torch.inference_mode()

@@ -53,9 +53,9 @@ def _start(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, 
 
 
 def swirl_map(x: Tensor, y: Tensor, centre: tuple[Tensor, Tensor], angle: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
-    """Turned about `centre` by an angle that halves with every fifth of the radius (scikit-image's swirl)."""
+    """Turned about `centre` by an angle that dies away to a thousandth at the radius (scikit-image's swirl)."""
     x, y = x - centre[0], y - centre[1]
-    turn = angle * torch.exp2(-5 * torch.hypot(x, y) / radius)
+    turn = angle * torch.exp(-5 / math.log(2) * torch.hypot(x, y) / radius)
     c, s = torch.cos(turn), torch.sin(turn)
     return c * x - s * y + centre[0], s * x + c * y + centre[1]
 
@@ -90,7 +90,7 @@ def swirl(images: Tensor, generator: torch.Generator, *, severity: float = 1.0) 
     """A whirl about a random place."""
     x, y, draw = _start(images, generator)
     angle = draw.sign() * draw.uniform(1.0, 1.5) * severity
-    return resample(images, to_pixels(*swirl_map(x, y, draw.centre(), angle, draw.uniform(0.8, 1.2))))
+    return resample(images, to_pixels(*swirl_map(x, y, draw.centre(), angle, draw.uniform(1.7, 2.5))))
 
 
 def ripple(images: Tensor, generator: torch.Generator, *, severity: float = 1.0) -> Tensor:
@@ -154,7 +154,7 @@ def swap(images: Tensor, first: Tensor, second: Tensor, half: Tensor) -> Tensor:
         dx, dy = (there - here).long()[:, :, None, None].unbind(1)
         moved = last[rows, (y + dy).clamp(0, height - 1), (x + dx).clamp(0, width - 1)].permute(0, 3, 1, 2)
         distance = torch.maximum((x - here[:, 0, None, None]).abs(), (y - here[:, 1, None, None]).abs())
-        result = result + ((half - distance) / (0.3 * half)).clamp(0, 1)[:, None] * (moved - images)
+        result = result + ((half - distance) / (0.3 * half).clamp_min(1e-6)).clamp(0, 1)[:, None] * (moved - images)
     return result
 
 

@@ -27,7 +27,7 @@ def data() -> ImageDataset:
 
 def test_one_vs_rest(data):
     setup = one_vs_rest(data, "healthy", seed=0)
-    assert (setup.kind, setup.normal, setup.novel) == ("one-vs-rest", ("healthy",), ("mild", "severe"))
+    assert (setup.kind, setup.normal, setup.novel) == ("one_vs_rest", ("healthy",), ("mild", "severe"))
     assert [len(x) for x in (setup.X_train, setup.X_calibration, setup.X_threshold, setup.X_test)] == [24, 4, 4, 8 * 3]
     assert setup.split.left_out == 2 * 32
     assert list(setup.test_table.columns) == ["id", "label", "group"]

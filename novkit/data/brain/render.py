@@ -15,7 +15,7 @@ TISSUE: dict[str, dict[str, tuple[float, float]]] = {
               "fat": (1.05, 0.14), "muscle": (0.34, 0.03)},
     "t1": {"csf": (0.13, 0.02), "gm": (0.42, 0.02), "wm": (0.60, 0.02), "bone": (0.05, 0.01), "marrow": (0.50, 0.12),
            "fat": (0.95, 0.08), "muscle": (0.36, 0.03)},
-    "t2": {"csf": (0.88, 0.05), "gm": (0.46, 0.02), "wm": (0.33, 0.02), "bone": (0.04, 0.01), "marrow": (0.36, 0.10),
+    "t2": {"csf": (0.82, 0.05), "gm": (0.46, 0.02), "wm": (0.33, 0.02), "bone": (0.04, 0.01), "marrow": (0.36, 0.10),
            "fat": (0.66, 0.09), "muscle": (0.17, 0.02)},
 }  # fmt: skip
 
@@ -28,13 +28,13 @@ GLIOMA_CONTRAST = (1.16, 1.88, 2.88)
 CONTRAST_LIMITS = (0.7, 4.5)
 # name: (FLAIR, T1, T2): multiples of the subject's lesion contrast
 LESION: dict[str, tuple[float, float, float]] = {
-    "oedema": (1.0, -0.45, 0.9),
-    "tumour": (1.25, -0.7, 1.1),
-    "cyst": (-0.9, -1.3, 1.9),
-    "plaque": (1.0, -0.3, 0.9),
-    "black_hole": (0.9, -0.9, 1.1),
-    "infarct": (1.0, -0.55, 0.9),
-    "perifocal": (0.9, -0.4, 0.9),
+    "oedema": (1.0, -0.45, 0.65),
+    "tumour": (1.25, -0.7, 0.85),
+    "cyst": (-0.9, -1.3, 1.4),
+    "plaque": (1.0, -0.35, 0.7),
+    "black_hole": (0.9, -0.9, 0.9),
+    "infarct": (1.0, -0.55, 0.7),
+    "perifocal": (0.9, -0.4, 0.7),
     "clot_acute": (-0.7, -0.2, -0.7),
     "rim_acute": (-0.9, 0.0, -0.9),
     "clot_early": (-0.5, 1.1, -0.7),
@@ -57,7 +57,7 @@ def _head(slices: Slices, anatomy: Anatomy, tissue: dict[str, float], inside: Ar
     distance = slices.outside + bend
     x, y, z = slices.template
     muscle = 11.0 * np.exp(-(((y - 8) / 26) ** 2) - ((z + 26) / 26) ** 2) * np.clip((np.abs(x) - 42) / 12, 0, 1)
-    fat = fat * np.exp(0.3 * thicker) + 2.0 * np.clip((-y - 75) / 30, 0, 1)
+    fat = fat * np.exp(0.18 * thicker) + 2.0 * np.clip((-y - 75) / 30, 0, 1)
     width = 1.2 * pixel + 0.4
     borders = np.cumsum([gap, table, marrow, outer])
     image = inside
@@ -81,7 +81,7 @@ def _paint(image: Array, brain: Array, lesion: Lesion, which: int, contrast: flo
     sound = image[brain & ~lesion.mask]
     median, sd = float(np.median(sound)), float(sound.std())
     for layer in lesion.layers:
-        target = np.clip(median + LESION[layer.name][which] * contrast * sd, 0.05, 1.1)
+        target = np.clip(median + LESION[layer.name][which] * contrast * sd, 0.05, 0.92)
         target = target * (1 + layer.texture * texture) + 0.25 * (image - median)  # anatomy shines through a little
         image = image * (1 - layer.weight) + target * layer.weight
     return image

@@ -1,0 +1,383 @@
+"""The report: one HTML page that states what a results folder holds, every number computed from it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from novkit.errors import StoredFileError
+from novkit.evaluation import Interval, Scores, mean_auroc, paired_difference
+from novkit.figures import auroc_dots, novelty_maps, reconstructions, roc_curves, score_distributions, training_curves
+from novkit.figures.style import method_look
+from novkit.files import replacing
+from novkit.page import Page
+from novkit.results import (
+    METHODS,
+    PAPERS,
+    SETUPS,
+    UPPER_BOUND,
+    UPPER_BOUND_NOTE,
+    Record,
+    auroc_intervals,
+    load_examples,
+    load_history,
+    load_results,
+    load_scores,
+    summary,
+)
+
+_EMBEDDED = ("brain", "skin", "digits")
+_SHOWN_FIRST = ("generated_ood", "rest_vs_one", "one_vs_rest")
+_PANEL = 8  # examples of one method
+
+
+def write_report(results_folder: str | Path, output: str | Path | None = None, *, command: str | None = None, n_resamples: int = 2000) -> Path:
+    """Write the report of a results folder as one HTML file that opens anywhere, offline, and prints; returns its path.
+
+    output: the file; None writes `report.html` into the folder. command: what remakes the results, shown at the end; None works it out.
+    Raises StoredFileError where the folder holds no usable results, or the page cannot be written.
+    """
+    folder = Path(results_folder)
+    records = load_results(folder)
+    if not records:
+        raise StoredFileError(f"{folder} holds no run yet: run `novkit reproduce` first.")
+    page = _Report(folder if folder.suffix != ".json" else folder.parent, records, n_resamples)
+    text = page.render(command or _command(records))
+    target = page.folder / "report.html" if output is None else Path(output)
+    with replacing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return target
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A paper's method against the best baseline on one data set and set-up, over the runs both have."""
+
+    method: str
+    dataset: str
+    setup: str
+    synthetic: bool
+    auroc: Interval
+    n_runs: int
+    baseline: str | None = None
+    baseline_auroc: Interval | None = None
+    difference: Interval | None = None
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, or no clear difference: where the 95 % interval of the difference lies."""
+        if self.difference is None:
+            return "no baseline to compare with"
+        if self.difference.above_zero:
+            return "better"
+        return "worse" if self.difference.high < 0 else "no clear difference"
+
+
+def find(folder: str | Path, records: Iterable[Record], *, n_resamples: int = 2000) -> list[Finding]:
+    """What each paper's method reaches, by data set and set-up, generated out-of-distribution first.
+
+    The best baseline is the one of highest mean AUROC on these very test images: a choice in the baselines' favour. Ablations and the oracle
+    statistic take no part.
+    """
+    records = [record for record in records if not record.variant and record.method != UPPER_BOUND]
+    found = []
+    for dataset, setup in _places(records):
+        here = [r for r in records if (r.dataset, r.setup) == (dataset, setup)]
+        by_method = {m: {_key(r): r for r in here if r.method == m} for m in METHODS}
+        for method in PAPERS:
+            if by_method[method]:
+                found.append(_finding(Path(folder), method, by_method, n_resamples))
+    return found
+
+
+def _finding(folder: Path, method: str, by_method: dict[str, dict[tuple, Record]], n_resamples: int) -> Finding:
+    own = by_method[method]
+    first = next(iter(own.values()))
+    alike = {m: sorted(own.keys() & runs.keys()) for m, runs in by_method.items() if m not in PAPERS}
+    full = {m: keys for m, keys in alike.items() if len(keys) == len(own)}  # a baseline run on the easy half would not be compared fairly
+    common = {"dataset": first.dataset, "setup": first.setup, "synthetic": first.synthetic, "n_runs": len(own)}
+    scores = [load_scores(folder, own[key]) for key in sorted(own)]
+    reached = mean_auroc(scores, n_resamples=n_resamples)
+    if not full:
+        return Finding(method=method, auroc=reached, **common)  # type: ignore[arg-type]
+    best = max(full, key=lambda m: float(np.mean([by_method[m][key].auroc for key in full[m]])))
+    other = [load_scores(folder, by_method[best][key]) for key in sorted(own)]
+    return Finding(
+        method=method,
+        auroc=reached,
+        baseline=best,
+        baseline_auroc=mean_auroc(other, n_resamples=n_resamples),
+        difference=paired_difference(scores, other, n_resamples=n_resamples),
+        **common,  # type: ignore[arg-type]
+    )
+
+
+def _key(record: Record) -> tuple:
+    return record.profile, record.normal, record.novel, record.seed
+
+
+def _places(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """(data set, set-up) pairs: data that is always there first, then as stored; generated out-of-distribution before the others."""
+    pairs = list(dict.fromkeys((r.dataset, r.setup) for r in records))
+    datasets = list(dict.fromkeys(dataset for dataset, _ in pairs))
+    rank = {name: index for index, name in enumerate(dict.fromkeys([*_EMBEDDED, *datasets]))}
+    return sorted(pairs, key=lambda pair: (rank[pair[0]], _SHOWN_FIRST.index(pair[1])))
+
+
+def _command(records: Sequence[Record]) -> str:
+    profile, datasets = records[0].profile, {r.dataset for r in records}
+    seeds, methods = len({r.seed for r in records}), [m for m in METHODS if any(r.method == m for r in records)]
+    words = ["novkit reproduce", f"--profile {profile}", f"--seeds {seeds}", *(f"--method {m}" for m in methods)]
+    if not datasets <= set(_EMBEDDED):
+        normal = dict.fromkeys(name for r in records for name in r.normal)
+        novel = dict.fromkeys(name for r in records for name in r.novel if r.setup != "generated_ood")
+        words += ["--data FOLDER", *(f"--normal {name!r}" for name in normal), *(f"--novel {name!r}" for name in novel)]
+    return " ".join(words)
+
+
+# ---- the page --------------------------------------------------------------------------------------------------------
+
+
+class _Report:
+    def __init__(self, folder: Path, records: list[Record], n_resamples: int) -> None:
+        self.folder, self.records, self.n_resamples = folder, records, n_resamples
+        self.page = Page()
+        self.places = _places(records)
+        self.datasets = list(dict.fromkeys(dataset for dataset, _ in self.places))
+        self.findings = find(folder, records, n_resamples=n_resamples)
+
+    def render(self, command: str) -> str:
+        title = "Novelty detection in medical images"
+        sections = [("findings", "Findings"), ("run", "What was run"), ("results", "Results")]
+        sections += [(_slug(name), f"Data: {name}") for name in self.datasets]
+        sections += [("reading", "How to read this"), ("provenance", "Provenance")]
+        links = "".join(f'<li><a href="#{name}">{escape(text)}</a></li>' for name, text in sections)
+        profiles = " and ".join(sorted({r.profile for r in self.records}))
+        body = [
+            f'<header id="top"><p class="over">novkit · {escape(profiles)} profile</p><h1>{title}</h1>{self._lede()}{self._synthetic()}',
+            f'<nav aria-label="Contents"><ul>{links}</ul></nav></header><main>',
+            self._cards(),
+            self._what_was_run(),
+            self._summary(),
+            *(self._dataset(name) for name in self.datasets),
+            _READING,
+            self._provenance(command),
+            "</main><footer>Every number and figure on this page is computed from results.json and the scores beside it.</footer>",
+        ]
+        return self.page.render(f"{title}: {profiles} profile", "\n".join(body))
+
+    # ---- first screen ----
+
+    def _lede(self) -> str:
+        if not self.findings:
+            n = len(self.records)
+            return f'<p class="lede">{n} run{"s" * (n != 1)} of baseline methods; neither paper\'s method has been run yet.</p>'
+        first = self.findings[0]
+        text = (
+            f"On {_place(first.dataset, first.setup)}, {METHODS[first.method]} reaches AUROC <b>{first.auroc.value:.3f}</b> "
+            f"<span class=soft>{_interval(first.auroc)}</span>"
+        )
+        if first.baseline and first.baseline_auroc and first.difference:
+            text += (
+                f"; the best baseline, {METHODS[first.baseline]}, <b>{first.baseline_auroc.value:.3f}</b> "
+                f"<span class=soft>{_interval(first.baseline_auroc)}</span>. "
+            )
+            text += {
+                "better": f"{METHODS[first.method]} is better: ",
+                "worse": f"{METHODS[first.method]} is worse: ",
+                "no clear difference": "There is no clear difference: ",
+            }[first.verdict]
+            text += f"<b>{first.difference.value:+.3f}</b> <span class=soft>{_interval(first.difference, signed=True)}</span>."
+        else:
+            text += "."
+        return f'<p class="lede">{text}</p>{self._tally()}'
+
+    def _tally(self) -> str:
+        sentences = []
+        for method in PAPERS:
+            verdicts = [f.verdict for f in self.findings if f.method == method and f.difference]
+            if len(verdicts) > 1:
+                parts = [f"{word} in {verdicts.count(word)}" for word in ("better", "worse") if word in verdicts]
+                unclear = verdicts.count("no clear difference")
+                parts += [f"not clearly different in {unclear}"] if unclear else []
+                sentences.append(f"Of {len(verdicts)} comparisons with the best baseline, {METHODS[method]} is {', '.join(parts)}.")
+        return f"<p>{' '.join(sentences)}</p>" if sentences else ""
+
+    def _synthetic(self) -> str:
+        made = [name for name in self.datasets if any(r.synthetic for r in self.records if r.dataset == name)]
+        if not made:
+            return ""
+        are = "are synthetic: their images are" if len(made) > 1 else "is synthetic: its images are"
+        names = " and ".join(escape(name) for name in made)
+        return f'<p class="synthetic" role="note"><strong>Synthetic data.</strong> {names} {are} generated, and show no patient.</p>'
+
+    def _cards(self) -> str:
+        cards = []
+        for finding in self.findings:
+            look = {"better": "better", "worse": "worse"}.get(finding.verdict, "")
+            lines = [
+                f'<p class="over">{escape(finding.dataset)} {_tag(finding.synthetic)}</p>'
+                f"<h3>{SETUPS[finding.setup]}: {METHODS[finding.method]}</h3>",
+                f'<p class="big">{finding.auroc.value:.3f} <small>AUROC {_interval(finding.auroc)}</small></p>',
+            ]
+            if finding.baseline and finding.baseline_auroc and finding.difference:
+                lines.append(
+                    f"<p>Best baseline: {METHODS[finding.baseline]}, {finding.baseline_auroc.value:.3f} "
+                    f"{_interval(finding.baseline_auroc)}</p>"
+                    f'<p><span class="verdict {look}">{finding.verdict.capitalize()}</span>: '
+                    f"{finding.difference.value:+.3f} {_interval(finding.difference, signed=True)}</p>"
+                )
+            else:
+                lines.append(f"<p>{finding.verdict.capitalize()}.</p>")
+            lines.append(f'<p class="soft">mean of {finding.n_runs} run{"s" * (finding.n_runs != 1)}</p>')
+            cards.append(f"<li>{''.join(lines)}</li>")
+        inside = f'<ul class="cards">{"".join(cards)}</ul>' if cards else "<p>Neither paper's method has been run yet.</p>"
+        return f'<section id="findings" aria-labelledby="h-findings"><h2 id="h-findings">Findings</h2>{inside}</section>'
+
+    # ---- what was run ----
+
+    def _what_was_run(self) -> str:
+        rows = []
+        for name in self.datasets:
+            here = [r for r in self.records if r.dataset == name]
+            kinds = [text for kind, text in SETUPS.items() if any(r.setup == kind for r in here)]
+            rows.append(
+                [
+                    escape(name) + " " + (_tag(True) if any(r.synthetic for r in here) else "real images"),
+                    escape(", ".join(kinds)),
+                    escape(", ".join(dict.fromkeys(n for r in here for n in r.normal))),
+                    escape(", ".join(dict.fromkeys(n for r in here for n in r.novel))),
+                    _range(r.n_train for r in here),
+                    _range(r.n_test for r in here),
+                ]
+            )
+        methods = [METHODS[m] for m in METHODS if any(r.method == m for r in self.records)]
+        seeds = sorted({r.seed for r in self.records})
+        facts = {
+            "Methods": escape(", ".join(methods)),
+            "Seeds": escape(", ".join(map(str, seeds))),
+            "Runs": f"{len(self.records)}, each trained on normal images only",
+            "Settings tried": f"{_range(r.n_settings_tried for r in self.records)} a method and run",
+            "Images seen": f"{_range(r.images_seen for r in self.records if r.images_seen)} a trained run",
+            "Device": escape(", ".join(sorted({r.device for r in self.records}))),
+        }
+        heads = ["Data", "Set-ups", "Normal", "Novel", "#Training images", "#Test images"]
+        return (
+            '<section id="run" aria-labelledby="h-run"><h2 id="h-run">What was run</h2>'
+            f"<dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in facts.items() if not v.startswith('–'))}</dl>"
+            f"{_table(heads, rows, 'The data sets, and what counts as novel in each.')}</section>"
+        )
+
+    # ---- results ----
+
+    def _summary(self) -> str:
+        intervals = auroc_intervals(self.folder, self.records, by_case=False, n_resamples=self.n_resamples)
+        means = summary(self.records, by_case=False).groupby(["dataset", "setup", "method", "variant"], sort=False).first().reset_index()
+        table = intervals.merge(means.drop(columns=["display_name", "note"]), on=["dataset", "setup", "method", "variant"])
+        table["place"] = [self.places.index((d, s)) for d, s in zip(table["dataset"], table["setup"], strict=True)]
+        rows, kinds = [], []
+        for (_, _), part in table.groupby(["place", "dataset"], sort=True):
+            best = part.loc[part["note"] == "", "auroc"].max()
+            for line in part.sort_values("auroc", ascending=False).to_dict("records"):
+                rows.append(_summary_row(line, line["auroc"] == best and not line["note"]))
+                kinds.append("bound" if line["note"] else "")
+        heads = ["Data", "Set-up", "Method", "#AUROC [95 %]", "#interval", "#sd over runs", "#Average precision", "#FPR at 95 % TPR"]
+        heads += ["#Pixel AUROC", "#PRO 30 %", "#Fit (s)", "#Memory (MB)"]
+        caption = (
+            "Means over seeds and cases. Bold: the best of its set-up. The dashed line of the strip is chance (0.5), its right end 1. "
+            f"Italics: {UPPER_BOUND_NOTE}, no method. Press a heading to sort."
+        )
+        inner = _table(heads, rows, caption, sortable=True, kinds=kinds)
+        return f'<section id="results" aria-labelledby="h-results"><h2 id="h-results">Results</h2>{inner}</section>'
+
+    def _dataset(self, name: str) -> str:
+        here = [r for r in self.records if r.dataset == name]
+        slug = _slug(name)
+        tag = _tag(any(r.synthetic for r in here))
+        table = auroc_intervals(self.folder, here, n_resamples=self.n_resamples)
+        parts = [f'<section id="{slug}" aria-labelledby="h-{slug}"><h2 id="h-{slug}">Data: {escape(name)} {tag}</h2>']
+        caption = "Symbols: mean over seeds, bars: 95 % intervals over test groups, small dots: single seeds. The vertical line is chance."
+        parts.append(self.page.figure(auroc_dots(table, title=f"AUROC on {name}"), caption))
+        for setup in (s for d, s in self.places if d == name):
+            parts.append(f"<h3>{SETUPS[setup]}</h3>" + _case_table(table[table["setup"] == setup]))
+            parts += self._curves_and_scores(name, setup, [r for r in here if r.setup == setup and not r.variant])
+        parts += self._training(name, here)
+        parts += self._examples(name, here)
+        return "\n".join([*parts, "</section>"])
+
+    def _curves_and_scores(self, name: str, setup: str, records: list[Record]) -> list[str]:
+        runs = {m: [load_scores(self.folder, r) for r in records if r.method == m] for m in METHODS}
+        runs = {m: scores for m, scores in runs.items() if scores}
+        if not runs:
+            return []
+        place = f"{name}, {SETUPS[setup].lower()}"
+        curves = roc_curves(runs, title=f"ROC curves: {place}", n_resamples=self.n_resamples)
+        first = records[0]
+        merged = {
+            m: _merged([load_scores(self.folder, r) for r in records if r.method == m and (r.normal, r.seed) == (first.normal, first.seed)])
+            for m in runs
+            if any(r.method == m and (r.normal, r.seed) == (first.normal, first.seed) for r in records)
+        }
+        scores = score_distributions(merged, title=f"Novelty scores: {place}")
+        bound = f" {METHODS[UPPER_BOUND]}: {UPPER_BOUND_NOTE}." if UPPER_BOUND in runs else ""
+        return [
+            self.page.figure(curves, f"Averaged over {len(next(iter(runs.values())))} runs at equal false-positive rates.{bound}"),
+            self.page.figure(scores, f"Seed {first.seed}, normal: {', '.join(first.normal)}. Each method has its own scale.{bound}"),
+        ]
+
+    def _training(self, name: str, records: list[Record]) -> list[str]:
+        parts: list[str] = []
+        for method in METHODS:
+            for record in (r for r in records if r.method == method and not r.variant):
+                epochs = load_history(self.folder, record)
+                if epochs:
+                    figure = training_curves(epochs, title=f"Training of {METHODS[method]} on {name}")
+                    parts.append(self.page.figure(figure, f"Seed {record.seed}, normal: {', '.join(record.normal)}."))
+                    break
+        return ["<h3>Training</h3>", *parts] if parts else []
+
+    def _examples(self, name: str, records: list[Record]) -> list[str]:
+        parts: list[str] = []
+        for method in METHODS:
+            own = [r for r in records if r.method == method and not r.variant and r.setup != "generated_ood"]
+            panel = _panel([(r, load_examples(self.folder, r)) for r in own if r.seed == own[0].seed and r.normal == own[0].normal])
+            if panel is None:
+                continue
+            captions = [f"{label}\n{score:.3g}" for label, score in zip(panel["labels"], panel["scores"], strict=True)]
+            note = "First images of each class in the test set, not chosen by score; below each name its novelty score."
+            if "reconstructions" in panel:
+                figure = reconstructions(panel["images"], panel["reconstructions"], captions, title=f"{METHODS[method]}: reconstructions")
+                parts.append(self.page.figure(figure, note))
+            if "maps" in panel:
+                maps = panel["maps"].astype(np.float32)
+                figure = novelty_maps(panel["images"], maps, captions, masks=panel.get("masks"), title=f"{METHODS[method]}: novelty maps")
+                outline = " Blue: the outline of the truth." if "masks" in panel else ""
+                parts.append(self.page.figure(figure, note + outline))
+        return [f"<h3>Examples from {escape(name)}</h3>", *parts] if parts else []
+
+    # ---- provenance ----
+
+    def _provenance(self, command: str) -> str:
+        def listed(values: Iterable[str]) -> str:
+            return escape(", ".join(sorted({value for value in values if value}))) or "unknown"
+
+        versions: dict[str, set[str]] = {}
+        for record in self.records:
+            for package, version in record.versions.items():
+                versions.setdefault(str(package), set()).add(str(version))
+        fingerprints = {d: listed(r.data_fingerprint for r in self.records if r.dataset == d) for d in self.datasets}
+        facts = {
+            "Device": listed(r.device for r in self.records),
+            "Machine": listed(r.machine for r in self.records),
+            "Commit": listed(r.commit for r in self.records),
+            "Versions": escape(", ".join(f"{p} {' / '.join(sorted(v))}" for p, v in versions.items())) or "unknown",
+            **{f"Data {escape(d)}": f"fingerprint <code>{text}</code>" for d, text in fingerprints.items()},
+        }
+        return (
+            '<section id="provenance" aria-labelledby="h-provenance"><h2 id="h-provenance">Provenance</h2>'
+            f"<dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in facts.items())}</dl>"
+            f"<p>The command that makes these results and this page again:</p><pre><code>{escape(command)}</code></pre></section>"
+        )
