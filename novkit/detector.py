@@ -23,6 +23,20 @@ REGISTRY: dict[str, type["Detector"]] = {}
 """Every method by its id; filled as the methods' modules are imported."""
 
 
+class Presets:
+    """Base of every method's settings: both presets are the defaults unless a method says otherwise."""
+
+    @classmethod
+    def quick(cls, **changes: Any) -> Self:
+        """Minutes on two CPU cores, at 64×64 [O]."""
+        return cls(**changes)
+
+    @classmethod
+    def paper(cls, **changes: Any) -> Self:
+        """As published where it was, meant for a GPU."""
+        return cls(**changes)
+
+
 class Detector(OutlierMixin, BaseEstimator):
     """Base of all novelty detectors, in scikit-learn's manner, on images (n, channels, height, width).
 

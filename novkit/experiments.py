@@ -22,7 +22,7 @@ from novkit.detector import Detector, pick_device
 from novkit.errors import DataError, SettingsError
 from novkit.evaluation import image_metrics, pixel_metrics
 from novkit.methods import make_detector
-from novkit.results import Record, Scores, add_record, load_results, provenance
+from novkit.results import SETUPS, Record, Scores, add_record, load_results, provenance
 
 DEVELOPMENT_SEEDS = tuple(range(10))
 RESERVED_SEEDS = tuple(range(100, 110))
@@ -49,6 +49,11 @@ class Job:
     changes: dict[str, Any] = field(default_factory=dict)
     variant: str = ""
 
+    def __post_init__(self) -> None:
+        for kind, _ in self.cases:
+            if kind not in SETUPS:
+                raise SettingsError(f"There is no set-up {kind!r}: choose one of {', '.join(SETUPS)}.")
+
     @property
     def name(self) -> str:
         """Readable, and safe as a file name."""
@@ -62,9 +67,7 @@ def build_setup(dataset: ImageDataset, kind: str, normal: tuple[str, ...], novel
         return generated_ood(dataset, normal, seed=seed)
     if kind == "rest_vs_one":
         return rest_vs_one(dataset, novel[0], seed=seed)
-    if kind == "one_vs_rest":
-        return one_vs_rest(dataset, normal[0], seed=seed, novel=novel or None)
-    raise SettingsError(f"There is no set-up {kind!r}: choose one_vs_rest, rest_vs_one or generated_ood.")
+    return one_vs_rest(dataset, normal[0], seed=seed, novel=novel or None)
 
 
 def load_for(job: Job, cache: dict[Any, ImageDataset] | None = None, *, progress: bool = True) -> ImageDataset:

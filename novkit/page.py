@@ -1,6 +1,7 @@
 """The frame of the HTML report: one file, nothing fetched, light and dark, on screen and on paper."""
 
 import json
+from collections.abc import Sequence
 from html import escape
 
 import plotly.graph_objects as go
@@ -152,3 +153,36 @@ class Page:
             f"<style>{_CSS}</style></head>\n<body>\n{body}\n"
             f'<script type="application/json" id="figures">{data}</script>\n{plotly}\n<script>{_JS}</script>\n</body></html>\n'
         )
+
+
+def table_html(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str | tuple[str, str]]],
+    caption: str,
+    *,
+    sortable: bool = False,
+    kinds: Sequence[str] | None = None,
+) -> str:
+    """An HTML table. heads: plain text, "#" before it for a column of numbers. Cells: HTML, or (HTML, what to sort by).
+
+    caption: plain text. kinds: a CSS class for each row. Sortable tables grow buttons in their headings, for mouse and keyboard.
+    """
+    numeric = [head.startswith("#") for head in heads]
+    top = "".join(
+        f'<th scope="col"{" class=n" if number else ""}>{escape(head.removeprefix("#"))}</th>'
+        for head, number in zip(heads, numeric, strict=True)
+    )
+    body = []
+    for index, row in enumerate(rows):
+        cells = []
+        for cell, number in zip(row, numeric, strict=True):
+            shown, value = cell if isinstance(cell, tuple) else (cell, None)
+            data = "" if value is None else f' data-value="{escape(value)}"'
+            cells.append(f"<td{' class=n' if number else ''}{data}>{shown}</td>")
+        kind = f' class="{kinds[index]}"' if kinds and kinds[index] else ""
+        body.append(f"<tr{kind}>{''.join(cells)}</tr>")
+    mark = " data-sortable" if sortable else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table{mark}><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+    )

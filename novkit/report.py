@@ -1,7 +1,6 @@
 """The report: one HTML page that states what a results folder holds, every number computed from it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -9,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from novkit.errors import StoredFileError
-from novkit.evaluation import Interval, Scores, mean_auroc, paired_difference
+from novkit.evaluation import Interval, Scores
 from novkit.figures import auroc_dots, novelty_maps, reconstructions, roc_curves, score_distributions, training_curves
 from novkit.figures.style import method_look
 from novkit.files import replacing
-from novkit.page import Page
+from novkit.findings import EMBEDDED, find, places
+from novkit.page import Page, table_html
 from novkit.results import (
     METHODS,
     PAPERS,
@@ -29,12 +29,12 @@ from novkit.results import (
     summary,
 )
 
-_EMBEDDED = ("brain", "skin", "digits")
-_SHOWN_FIRST = ("generated_ood", "rest_vs_one", "one_vs_rest")
 _PANEL = 8  # examples of one method
 
 
-def write_report(results_folder: str | Path, output: str | Path | None = None, *, command: str | None = None, n_resamples: int = 2000) -> Path:
+def write_report(
+    results_folder: str | Path, output: str | Path | None = None, *, command: str | None = None, n_resamples: int = 2000
+) -> Path:
     """Write the report of a results folder as one HTML file that opens anywhere, offline, and prints; returns its path.
 
     output: the file; None writes `report.html` into the folder. command: what remakes the results, shown at the end; None works it out.
@@ -52,86 +52,11 @@ def write_report(results_folder: str | Path, output: str | Path | None = None, *
     return target
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A paper's method against the best baseline on one data set and set-up, over the runs both have."""
-
-    method: str
-    dataset: str
-    setup: str
-    synthetic: bool
-    auroc: Interval
-    n_runs: int
-    baseline: str | None = None
-    baseline_auroc: Interval | None = None
-    difference: Interval | None = None
-
-    @property
-    def verdict(self) -> str:
-        """better, worse, or no clear difference: where the 95 % interval of the difference lies."""
-        if self.difference is None:
-            return "no baseline to compare with"
-        if self.difference.above_zero:
-            return "better"
-        return "worse" if self.difference.high < 0 else "no clear difference"
-
-
-def find(folder: str | Path, records: Iterable[Record], *, n_resamples: int = 2000) -> list[Finding]:
-    """What each paper's method reaches, by data set and set-up, generated out-of-distribution first.
-
-    The best baseline is the one of highest mean AUROC on these very test images: a choice in the baselines' favour. Ablations and the oracle
-    statistic take no part.
-    """
-    records = [record for record in records if not record.variant and record.method != UPPER_BOUND]
-    found = []
-    for dataset, setup in _places(records):
-        here = [r for r in records if (r.dataset, r.setup) == (dataset, setup)]
-        by_method = {m: {_key(r): r for r in here if r.method == m} for m in METHODS}
-        for method in PAPERS:
-            if by_method[method]:
-                found.append(_finding(Path(folder), method, by_method, n_resamples))
-    return found
-
-
-def _finding(folder: Path, method: str, by_method: dict[str, dict[tuple, Record]], n_resamples: int) -> Finding:
-    own = by_method[method]
-    first = next(iter(own.values()))
-    alike = {m: sorted(own.keys() & runs.keys()) for m, runs in by_method.items() if m not in PAPERS}
-    full = {m: keys for m, keys in alike.items() if len(keys) == len(own)}  # a baseline run on the easy half would not be compared fairly
-    common = {"dataset": first.dataset, "setup": first.setup, "synthetic": first.synthetic, "n_runs": len(own)}
-    scores = [load_scores(folder, own[key]) for key in sorted(own)]
-    reached = mean_auroc(scores, n_resamples=n_resamples)
-    if not full:
-        return Finding(method=method, auroc=reached, **common)  # type: ignore[arg-type]
-    best = max(full, key=lambda m: float(np.mean([by_method[m][key].auroc for key in full[m]])))
-    other = [load_scores(folder, by_method[best][key]) for key in sorted(own)]
-    return Finding(
-        method=method,
-        auroc=reached,
-        baseline=best,
-        baseline_auroc=mean_auroc(other, n_resamples=n_resamples),
-        difference=paired_difference(scores, other, n_resamples=n_resamples),
-        **common,  # type: ignore[arg-type]
-    )
-
-
-def _key(record: Record) -> tuple:
-    return record.profile, record.normal, record.novel, record.seed
-
-
-def _places(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """(data set, set-up) pairs: data that is always there first, then as stored; generated out-of-distribution before the others."""
-    pairs = list(dict.fromkeys((r.dataset, r.setup) for r in records))
-    datasets = list(dict.fromkeys(dataset for dataset, _ in pairs))
-    rank = {name: index for index, name in enumerate(dict.fromkeys([*_EMBEDDED, *datasets]))}
-    return sorted(pairs, key=lambda pair: (rank[pair[0]], _SHOWN_FIRST.index(pair[1])))
-
-
 def _command(records: Sequence[Record]) -> str:
     profile, datasets = records[0].profile, {r.dataset for r in records}
     seeds, methods = len({r.seed for r in records}), [m for m in METHODS if any(r.method == m for r in records)]
     words = ["novkit reproduce", f"--profile {profile}", f"--seeds {seeds}", *(f"--method {m}" for m in methods)]
-    if not datasets <= set(_EMBEDDED):
+    if not datasets <= set(EMBEDDED):
         normal = dict.fromkeys(name for r in records for name in r.normal)
         novel = dict.fromkeys(name for r in records for name in r.novel if r.setup != "generated_ood")
         words += ["--data FOLDER", *(f"--normal {name!r}" for name in normal), *(f"--novel {name!r}" for name in novel)]
@@ -145,7 +70,7 @@ class _Report:
     def __init__(self, folder: Path, records: list[Record], n_resamples: int) -> None:
         self.folder, self.records, self.n_resamples = folder, records, n_resamples
         self.page = Page()
-        self.places = _places(records)
+        self.places = places(records)
         self.datasets = list(dict.fromkeys(dataset for dataset, _ in self.places))
         self.findings = find(folder, records, n_resamples=n_resamples)
 
@@ -268,7 +193,7 @@ class _Report:
         return (
             '<section id="run" aria-labelledby="h-run"><h2 id="h-run">What was run</h2>'
             f"<dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in facts.items() if not v.startswith('–'))}</dl>"
-            f"{_table(heads, rows, 'The data sets, and what counts as novel in each.')}</section>"
+            f"{table_html(heads, rows, 'The data sets, and what counts as novel in each.')}</section>"
         )
 
     # ---- results ----
@@ -290,7 +215,7 @@ class _Report:
             "Means over seeds and cases. Bold: the best of its set-up. The dashed line of the strip is chance (0.5), its right end 1. "
             f"Italics: {UPPER_BOUND_NOTE}, no method. Press a heading to sort."
         )
-        inner = _table(heads, rows, caption, sortable=True, kinds=kinds)
+        inner = table_html(heads, rows, caption, sortable=True, kinds=kinds)
         return f'<section id="results" aria-labelledby="h-results"><h2 id="h-results">Results</h2>{inner}</section>'
 
     def _dataset(self, name: str) -> str:
@@ -381,3 +306,132 @@ class _Report:
             f"<dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in facts.items())}</dl>"
             f"<p>The command that makes these results and this page again:</p><pre><code>{escape(command)}</code></pre></section>"
         )
+
+
+_READING = """<section id="reading" aria-labelledby="h-reading"><h2 id="h-reading">How to read this</h2>
+<p><strong>AUROC</strong> is the chance that a novel image scores above a normal one: 0.5 is guessing, 1 is perfect. <strong>Average
+precision</strong> depends on how common novel images are in the test. <strong>FPR at 95 % TPR</strong> is the share of normal images called
+novel by a threshold that finds 95 of 100 novel ones: lower is better. <strong>PRO</strong> is the mean share of each abnormal region that is
+found, up to 30 % false-positive pixels.</p>
+<p><strong>Intervals</strong> hold the middle 95 % of bootstrap resamples of whole groups (patients, lesions or subjects), stratified by class.
+They say how far another choice of test images could move the number; the sd over runs says how much training and split move it.</p>
+<p><strong>Better</strong> means that the 95 % interval of the mean AUROC difference, on the same resampled groups, lies above 0. The best
+baseline is picked on these test images, a choice in the baselines' favour.</p>
+<p>No method saw a novel image, a test label or a test statistic while it was trained, selected or scaled, except the oracle statistic, which is
+a bound and no method.</p></section>"""
+
+
+# ---- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _slug(name: str) -> str:
+    return "data-" + "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
+
+
+def _tag(synthetic: bool) -> str:
+    return '<span class="tag">synthetic</span>' if synthetic else ""
+
+
+def _interval(interval: Interval, *, signed: bool = False) -> str:
+    low, high = (f"{value:+.3f}" if signed else f"{value:.3f}" for value in (interval.low, interval.high))
+    return f"[{low}, {high}]"
+
+
+def _place(dataset: str, setup: str) -> str:
+    words = {"generated_ood": "generated out-of-distribution {} images", "one_vs_rest": "one-vs-rest on {} images"}
+    return words.get(setup, "rest-vs-one on {} images").format(escape(dataset))
+
+
+def _range(values: Iterable[float]) -> str:
+    found = sorted(set(values))
+    if not found:
+        return "–"
+    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,}–{found[-1]:,}"
+
+
+def _strip(low: float, value: float, high: float, colour: str) -> str:
+    """A little picture of an interval, AUROC 0.3 to 1; it needs no script, so it is there on any paper."""
+
+    def x(auroc: float) -> float:
+        return round(120 * (max(auroc, 0.3) - 0.3) / 0.7, 1)
+
+    return (
+        f'<svg class="strip" viewBox="0 0 120 14" role="img" aria-label="interval {low:.3f} to {high:.3f}">'
+        f'<line class="track" x1="0" x2="120" y1="7" y2="7"/><line class="half" x1="{x(0.5)}" x2="{x(0.5)}" y1="0" y2="14"/>'
+        f'<line x1="{x(low)}" x2="{x(high)}" y1="7" y2="7" stroke="{colour}" stroke-width="3" stroke-linecap="round"/>'
+        f'<circle cx="{x(value)}" cy="7" r="4.5" fill="{colour}"/></svg>'
+    )
+
+
+def _number(value: float, form: str) -> tuple[str, str]:
+    """(shown, sorted by)."""
+    return ("–", "") if pd.isna(value) else (format(value, form), f"{value:.9g}")
+
+
+def _summary_row(line: dict, best: bool) -> list[str | tuple[str, str]]:
+    colour, _, _ = method_look(line["method"])
+    auroc = f"{line['auroc']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
+    name = escape(line["display_name"]) + (f" † <span class=soft>{line['note']}</span>" if line["note"] else "")
+    mark = ('<span class="best">', "</span>") if best else ("", "")
+    return [
+        escape(line["dataset"]) + (" " + _tag(True) if line["synthetic"] else ""),
+        SETUPS[line["setup"]],
+        f"{mark[0]}{name}{mark[1]}",
+        (f"{mark[0]}{auroc}{mark[1]}", f"{line['auroc']:.9g}"),
+        (_strip(line["low"], line["auroc"], line["high"], colour), f"{line['low']:.9g}"),
+        _number(line["auroc_sd"], ".3f"),
+        _number(line["average_precision_mean"], ".3f"),
+        _number(line["fpr95_mean"], ".3f"),
+        _number(line["pixel_auroc_mean"], ".3f"),
+        _number(line["pixel_pro_mean"], ".3f"),
+        _number(line["seconds_fit_mean"], ".1f"),
+        _number(line["peak_memory_mb_mean"], ",.0f"),
+    ]
+
+
+def _case_table(table: pd.DataFrame) -> str:
+    """Methods down, cases across, AUROC with interval; nothing where there is one case, which the summary already shows."""
+    cases = list(dict.fromkeys(table["case"]))
+    if len(cases) < 2:
+        return ""
+    rows, kinds = [], []
+    best = table[table["note"] == ""].groupby("case")["auroc"].max()
+    for name, part in table.groupby("display_name", sort=False):
+        row: list[str | tuple[str, str]] = [escape(str(name)) + (" †" if part["note"].iloc[0] else "")]
+        for case in cases:
+            found = part[part["case"] == case].to_dict("records")
+            if not found:
+                row.append(("–", ""))
+                continue
+            line = found[0]
+            text = f"{line['auroc']:.3f} <span class=soft>[{line['low']:.3f}, {line['high']:.3f}]</span>"
+            bold = line["auroc"] == best.get(case) and not line["note"]
+            row.append((f'<span class="best">{text}</span>' if bold else text, f"{line['auroc']:.9g}"))
+        rows.append(row)
+        kinds.append("bound" if part["note"].iloc[0] else "")
+    caption = f"AUROC [95 % interval] by case, mean over seeds. Bold: the best of its column. † {UPPER_BOUND_NOTE}."
+    return table_html(["Method", *(f"#{case}" for case in cases)], rows, caption, sortable=True, kinds=kinds)
+
+
+def _merged(runs: Sequence[Scores]) -> Scores:
+    """Several cases of one seed as one: their normal images are the same and are kept once."""
+    frame = pd.concat(
+        [pd.DataFrame({"id": r.id, "group": r.group, "label": r.label, "condition": r.condition, "score": r.score}) for r in runs]
+    )
+    frame = frame.drop_duplicates("id")
+    return Scores(*(frame[name].to_numpy() for name in ("id", "group", "label", "condition", "score")))
+
+
+def _panel(parts: Sequence[tuple[Record, dict[str, np.ndarray] | None]]) -> dict[str, np.ndarray] | None:
+    """One panel of several cases: normal images of the first, then novel ones of each; only what every case has."""
+    panels = [(record, part) for record, part in parts if part is not None and {"images", "labels", "scores"} <= part.keys()]
+    if not panels:
+        return None
+    novel_each = max(1, (_PANEL - 2) // len(panels))
+    names = set.intersection(*(set(part) for _, part in panels)) & {"images", "labels", "scores", "maps", "masks", "reconstructions"}
+    chosen = []
+    for index, (record, part) in enumerate(panels):
+        is_normal = np.isin(part["labels"], record.normal)
+        rows = [*(np.flatnonzero(is_normal)[:2] if index == 0 else []), *np.flatnonzero(~is_normal)[:novel_each]]
+        chosen.append({name: part[name][rows] for name in names})
+    return {name: np.concatenate([part[name] for part in chosen])[:_PANEL] for name in names}

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from novkit.detector import Detector, pick_device
+from novkit.detector import Detector, Presets, pick_device
 from novkit.errors import SettingsError
 from novkit.images import batches
 from novkit.seeding import seed_for, seeded
@@ -19,7 +19,7 @@ SCORING_BATCH = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderSettings:
+class AutoencoderSettings(Presets):
     """Settings of the autoencoder baseline. Network and optimiser are TEND's stage 1 [C]; the bottleneck is [O]."""
 
     width: int = 16  # [C] channels of the first convolution
@@ -38,11 +38,6 @@ class AutoencoderSettings:
     def quick(cls, **changes: Any) -> Self:
         """Minutes on two CPU cores, at 64×64 [O]."""
         return cls(**{"epochs": 16, "batch_size": 64, **changes})
-
-    @classmethod
-    def paper(cls, **changes: Any) -> Self:
-        """The published schedule [C]."""
-        return cls(**changes)
 
 
 def bottleneck_autoencoder(shape: tuple[int, int, int], width: int, latent: int) -> Autoencoder:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from novkit.detector import Detector
+from novkit.detector import Detector, Presets
 from novkit.errors import SettingsError
 from novkit.images import batches
 
@@ -15,7 +15,7 @@ _BATCH = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelZScoreSettings:
+class PixelZScoreSettings(Presets):
     """σ ← √(σ² + σ₀²), σ₀ = `floor` × the median σ [O]: background that never varies must not weigh without bound."""
 
     floor: float = 0.5
@@ -23,14 +23,6 @@ class PixelZScoreSettings:
     def __post_init__(self) -> None:
         if self.floor <= 0:
             raise SettingsError(f"floor is {self.floor}: it must be positive.")
-
-    @classmethod
-    def quick(cls) -> "PixelZScoreSettings":
-        return cls()
-
-    @classmethod
-    def paper(cls) -> "PixelZScoreSettings":
-        return cls()
 
 
 class PixelZScore(Detector):

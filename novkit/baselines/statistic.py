@@ -7,14 +7,14 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from novkit.detector import Detector
+from novkit.detector import Detector, Presets
 from novkit.errors import NotFittedError, SettingsError
 from novkit.images import check_images, chunks, to_tensor
 from novkit.statistics import STATISTICS, compute_statistics
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatisticSettings:
+class StatisticSettings(Presets):
     """Which statistic, and its sign: +1 where larger is more novel. [O] chosen before any data set was scored."""
 
     statistic: str = "std"
@@ -25,14 +25,6 @@ class StatisticSettings:
             raise SettingsError(f"There is no statistic {self.statistic!r}: choose one of {', '.join(STATISTICS)}.")
         if self.sign not in (-1, 1):
             raise SettingsError(f"sign is {self.sign}: choose +1 (larger is more novel) or −1.")
-
-    @classmethod
-    def quick(cls) -> "StatisticSettings":
-        return cls()
-
-    @classmethod
-    def paper(cls) -> "StatisticSettings":
-        return cls()
 
 
 class Statistic(Detector):

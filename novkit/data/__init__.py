@@ -18,7 +18,7 @@ NAMES = ("brain", "skin", "digits")
 """The data sets that are always there."""
 
 
-def load(name_or_path: str | Path, **options: Any) -> ImageDataset:
+def load(name_or_path: str | Path, *, progress: bool = True, **options: Any) -> ImageDataset:
     """Load a data set by its name or its path.
 
     "brain", "skin": generated images; options `seed`, `size` and those of `generate_brain` and `generate_skin`.
@@ -28,6 +28,7 @@ def load(name_or_path: str | Path, **options: Any) -> ImageDataset:
     Raises DataError for an unknown name or unusable files, SettingsError for an unknown option.
     """
     name = str(name_or_path)
+    options["progress"] = progress  # for those that take a while
     if name in _GENERATED:
         return _generated(name, options)
     if name == "digits":
@@ -65,11 +66,11 @@ class _called:
 
     def __init__(self, function: Callable[..., ImageDataset], name: str, options: dict[str, Any], *args: Any) -> None:
         signature = inspect.signature(function)
-        unknown = options.keys() - signature.parameters.keys()
+        unknown = options.keys() - signature.parameters.keys() - {"progress"}
         if unknown:
             possible = [option for option in signature.parameters if signature.parameters[option].kind == inspect.Parameter.KEYWORD_ONLY]
             raise SettingsError(f"{name} has no option {min(unknown)!r}: its options are {', '.join(possible)}.")
-        bound = signature.bind(*args, **options)
+        bound = signature.bind(*args, **{option: value for option, value in options.items() if option in signature.parameters})
         bound.apply_defaults()
         self.function, self.bound = function, bound
         self.arguments = dict(bound.arguments)

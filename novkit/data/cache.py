@@ -93,10 +93,14 @@ def _read(folder: Path) -> ImageDataset | None:
 
 def _read_table(file: Path, columns: dict[str, str]) -> pd.DataFrame:
     """The table with the types it was written with; only numbers can be missing, an empty text stays one."""
-    numbers = {column: dtype for column, dtype in columns.items() if dtype not in ("object", "str", "string")}
-    types = {column: numbers.get(column, "str") for column in columns}
-    empty = {column: [""] for column in numbers}
-    return pd.read_csv(file, dtype=types, na_values=empty, keep_default_na=False, float_precision="round_trip", encoding="utf-8")
+    table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+    for column, dtype in columns.items():
+        text = table[column].to_numpy(dtype=object)
+        if dtype == "bool":
+            table[column] = text == "True"
+        elif dtype not in ("object", "str", "string"):
+            table[column] = np.where(text == "", "nan", text).astype(dtype)  # Python reads back exactly what it wrote
+    return table
 
 
 def _hash(file: Path) -> str:

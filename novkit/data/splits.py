@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from novkit.data.dataset import ImageDataset
 from novkit.errors import DataError, SettingsError
@@ -71,44 +70,55 @@ def split_by_group(
     if set(normal) & set(novel):
         raise DataError(f"Class {min(set(normal) & set(novel))!r} is named both normal and novel: choose one.")
 
-    labels = dataset.table["label"].astype(str).to_numpy()
-    groups = dataset.table["group"].astype(str).to_numpy()
+    labels = dataset.table["label"].astype(str).to_numpy(dtype=object)
+    names, group = np.unique(dataset.table["group"].astype(str).to_numpy(dtype=object), return_inverse=True)
     is_normal, is_novel = np.isin(labels, normal), np.isin(labels, novel)
-    order = _group_order(groups, labels, is_normal, is_novel, seed)
+    order = _group_order(names, group, labels, is_normal, is_novel, seed)
     if len(order) < len(PARTS):
         raise DataError(
             f"The normal images of data set {dataset.name} come from {len(order)} group(s): "
             f"at least {len(PARTS)} are needed, one for each of {', '.join(PARTS)}."
         )
-    part_of = pd.Series(np.repeat(np.arange(len(PARTS)), np.diff(_cuts(order.to_numpy(), shares))), index=order.index)
-    part = pd.Series(groups).map(part_of).fillna(PARTS.index("test")).to_numpy(dtype=int)  # groups without normal images may be tested
+    test = PARTS.index("test")
+    part_of_group = np.full(len(names), test)  # groups without normal images may be tested
+    counts = np.bincount(group[is_normal], minlength=len(names))
+    part_of_group[order] = np.repeat(np.arange(len(PARTS)), np.diff(_cuts(counts[order], shares)))
+    part = part_of_group[group]
     chosen = {name: np.flatnonzero(is_normal & (part == number)) for number, name in enumerate(PARTS)}
-    chosen["test"] = np.flatnonzero((is_normal | is_novel) & (part == PARTS.index("test")))
-    return Split(**chosen, left_out=int((is_novel & (part != PARTS.index("test"))).sum()))
+    chosen["test"] = np.flatnonzero((is_normal | is_novel) & (part == test))
+    return Split(**chosen, left_out=int((is_novel & (part != test)).sum()))
 
 
-def _group_order(groups: np.ndarray, labels: np.ndarray, is_normal: np.ndarray, is_novel: np.ndarray, seed: int) -> pd.Series:
-    """The groups with normal images in a random order that any consecutive cut finds well mixed -> their counts of normal images.
+def _group_order(
+    names: np.ndarray, group: np.ndarray, labels: np.ndarray, is_normal: np.ndarray, is_novel: np.ndarray, seed: int
+) -> np.ndarray:
+    """The groups with normal images in a random order that consecutive cuts find well mixed -> their positions in `names`.
 
     Groups of one kind (the same normal classes, with or without novel images) are shuffled and spread evenly over [0, 1) from a
     random start, which is systematic sampling: each part gets its share of every kind.
     """
-    rows = pd.DataFrame({"group": groups, "label": labels, "normal": is_normal, "novel": is_novel})
-    table = rows.groupby("group").agg(count=("normal", "sum"), novel=("novel", "any"))
-    table = table[table["count"] > 0]
-    normal_rows = rows[is_normal].drop_duplicates(["group", "label"]).sort_values("label")
-    table["kind"] = normal_rows.groupby("group")["label"].agg("\n".join) + "\n" + table["novel"].astype(str)
-    table["draw"] = [seed_for(seed, "split", name) for name in table.index]
-    table = table.sort_values("draw", kind="stable")
-    of_kind = table.groupby("kind")["count"]
-    start = table["kind"].map({kind: seed_for(seed, "split start", kind) / 2**63 for kind in table["kind"].unique()})
-    table["place"] = ((of_kind.cumsum() - table["count"] / 2) / of_kind.transform("sum") + start) % 1
-    table = table.sort_values(["place", "draw"], kind="stable")
-    if table["novel"].any() and set(groups[is_novel]) <= set(table.index):
+    counts = np.bincount(group[is_normal], minlength=len(names))
+    with_novel = np.bincount(group[is_novel], minlength=len(names)) > 0
+    classes: dict[int, set[str]] = {}
+    for number, label in zip(group[is_normal], labels[is_normal], strict=True):
+        classes.setdefault(int(number), set()).add(label)
+    kinds: dict[tuple, list[int]] = {}
+    draws = {number: seed_for(seed, "split", names[number]) for number in classes}
+    for number in sorted(classes, key=draws.__getitem__):
+        kinds.setdefault((*sorted(classes[number]), bool(with_novel[number])), []).append(number)
+    place: dict[int, float] = {}
+    for kind, members in kinds.items():
+        filled = np.cumsum(counts[members])
+        middle = (filled - counts[members] / 2) / filled[-1]
+        start = seed_for(seed, "split start", *map(str, kind)) / 2**63
+        place.update(zip(members, (middle + start) % 1, strict=True))
+    order = sorted(place, key=lambda number: (place[number], draws[number]))
+    if with_novel[order].any() and not (with_novel & (counts == 0)).any():
         # Every novel image shares a group with normal ones: one such group must end in the test, or nothing novel would.
-        last = table["novel"].to_numpy().nonzero()[0][-1]
-        table = table.iloc[[*np.delete(np.arange(len(table)), last), last]]
-    return table["count"]
+        last = next(number for number in reversed(order) if with_novel[number])
+        order.remove(last)
+        order.append(last)
+    return np.array(order, dtype=int)
 
 
 def _cuts(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:

@@ -132,7 +132,7 @@ class TrainingFamily:
 
 def _detail(kind: str, a: Tensor, u: Tensor, height: int, width: int) -> Tensor:
     """(n, 1, 1): the root mean square stretch of a kind's map, 1 for the identity, measured on a coarse grid."""
-    steps = 24
+    steps = min(24, height, width)
     x, y = to_centred(pixel_centres(height, width, a.device))
     rows = torch.linspace(0, height - 1, steps, device=a.device).round().long()
     columns = torch.linspace(0, width - 1, steps, device=a.device).round().long()

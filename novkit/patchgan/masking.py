@@ -15,7 +15,7 @@ from novkit.errors import SettingsError
 
 
 def patch_size_for(height: int, width: int) -> int:
-    """The divisor of both sides that comes nearest to an eighth of the shorter one [O]: 8 for 64, 4 for 28. SettingsError if none is > 1."""
+    """The divisor of both sides nearest to an eighth of the shorter one [O]: 8 for 64, 4 for 28. SettingsError if none is > 1."""
     common, aim = math.gcd(height, width), min(height, width) / 8
     sizes = [size for size in range(2, min(height, width) // 2 + 1) if common % size == 0]
     if not sizes:
@@ -61,8 +61,8 @@ def check_boxes(grid: PatchGrid, boxes: tuple[int, ...], masks: int) -> None:
         cells = math.ceil(grid.rows / box) * math.ceil(grid.columns / box)
         if cells < masks:
             raise SettingsError(
-                f"boxes holds {box}: {grid.rows}×{grid.columns} patches make {cells} such cells, but mask_share wants {masks} masks of them; "
-                "choose smaller boxes or patches."
+                f"boxes holds {box}: {grid.rows}×{grid.columns} patches make {cells} such cells, but mask_share wants "
+                f"{masks} masks of them; choose smaller boxes or patches."
             )
 
 

@@ -72,7 +72,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], grid: PatchGrid, *, width: int, scales: int, global_logit: bool) -> None:
         super().__init__()
-        channels, height, columns = shape
+        channels = shape[0]
         halvings = max(1, min(grid.patch.bit_length() - 2, 4))  # the logits' grid is about twice as fine as the patches'
         self.scales = nn.ModuleList(_Scale(channels, width, halvings) for _ in range(scales))
         self.grid = (grid.rows, grid.columns)

@@ -1,7 +1,9 @@
 """Every choice of TEND, with where it comes from: [P] paper, [C] published code, [O] ours."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from novkit.detector import Presets
 from novkit.distortions.training import TrainingFamily
 from novkit.errors import SettingsError
 
@@ -25,7 +27,7 @@ class Faithful:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TendSettings:
+class TendSettings(Presets):
     """Settings of both stages and of the score."""
 
     # networks
@@ -70,14 +72,9 @@ class TendSettings:
             raise SettingsError(f"transformations is {self.transformations!r}: choose 'default' or 'published'.")
 
     @classmethod
-    def quick(cls, **changes: object) -> "TendSettings":
+    def quick(cls, **changes: Any) -> "TendSettings":
         """Minutes on two CPU cores, at 64×64 [O]."""
-        return cls(**{"epochs_autoencoder": 8, "epochs": 16, "warmup": 3, "embedding": 128, "batch_size": 64, **changes})  # type: ignore[arg-type]
-
-    @classmethod
-    def paper(cls, **changes: object) -> "TendSettings":
-        """The published settings, meant for 256×256 and a GPU [C], with our evaluation and our transformations."""
-        return cls(**changes)  # type: ignore[arg-type]
+        return cls(**{"epochs_autoencoder": 8, "epochs": 16, "warmup": 3, "embedding": 128, "batch_size": 64, **changes})
 
 
 def _tuples(values: dict) -> dict:

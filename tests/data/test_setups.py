@@ -52,7 +52,7 @@ def test_rest_vs_one(data):
 
 
 def test_errors(data):
-    with pytest.raises(DataError, match="'ill'.*healthy, mild, severe"):
+    with pytest.raises(DataError, match=r"'ill'.*healthy, mild, severe"):
         one_vs_rest(data, "ill", seed=0)
     with pytest.raises(DataError, match="'ill'"):
         rest_vs_one(data, "ill", seed=0)
@@ -93,7 +93,7 @@ def test_generated_ood_gives_families_equal_turns_and_leaves_normals_nearly_alon
     ids = setup.test_table["id"].str.split("/").str[0]
     originals = data.images[ids.str[1:].astype(int)].astype(float)
     change = np.abs(setup.X_test - originals).mean(axis=(1, 2, 3))
-    assert np.median(change[setup.y_test == 0]) < 0.5 * np.median(change[setup.y_test == 1])
+    assert np.median(change[setup.y_test == 0]) < 0.75 * np.median(change[setup.y_test == 1])
     assert (change > 0).all()  # the normal copies were resampled, too
 
 
@@ -109,8 +109,8 @@ def test_generated_ood_is_a_function_of_the_seed_not_of_the_rows(data):
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_generated_ood_keeps_the_kind_of_the_images(dtype):
-    scale = {np.uint16: 257, np.float32: np.float32(1 / 255)}[dtype]
-    images = (blobs(20) * scale).astype(dtype)
+    scale = {np.uint16: 257, np.float32: 1 / 255}[dtype]
+    images = blobs(20).astype(dtype) * dtype(scale)
     table = pd.DataFrame({"id": [f"i{k}" for k in range(20)], "label": "normal", "group": [f"g{k}" for k in range(20)]})
     setup = generated_ood(ImageDataset("blobs", images, table), "normal", seed=0)
     assert setup.X_test.dtype == dtype

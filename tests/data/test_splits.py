@@ -121,9 +121,9 @@ def test_numbers_as_groups_and_labels():
 
 def test_errors_name_what_is_wrong():
     data = dataset_of(["g0", "g1", "g2", "g3"], ["a", "a", "a", "b"])
-    with pytest.raises(DataError, match="'c'.*its classes are a, b"):
+    with pytest.raises(DataError, match=r"'c'.*its classes are a, b"):
         split_by_group(data, "c", seed=0)
-    with pytest.raises(DataError, match="3 group.*at least 4"):
+    with pytest.raises(DataError, match=r"3 group.*at least 4"):
         split_by_group(data, "a", "b", seed=0)
     with pytest.raises(DataError, match="both normal and novel"):
         split_by_group(data, ("a", "b"), "b", seed=0)

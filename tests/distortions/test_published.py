@@ -24,10 +24,10 @@ def test_map_is_imagemagicks(which):
     x, y = published_points(which, SIDE, SIDE)[0].double().numpy()[:, KEPT, KEPT]
     if PUBLISHED[which].border == "tile":
         x, y = x % SIDE, y % SIDE
-    edge = 5  # the filter mixes what lies on both sides of an edge
+    # The arc is resized afterwards by ImageMagick, whose filter mixes a few pixels, and more where two tiles meet.
+    edge, tolerance = (12, 0.05) if which == "arc" else (1, 0.01)
     inside = (np.minimum(x, y) > edge) & (np.maximum(x, y) < SIDE - edge)
     assert inside.mean() > 0.2
-    tolerance = 0.03 if which == "arc" else 0.01  # the arc is resized afterwards, with ImageMagick's own filter
     assert np.abs(seen_x - x)[inside].max() < tolerance
     assert np.abs(seen_y - y)[inside].max() < tolerance
 
@@ -42,7 +42,7 @@ def test_fill_is_imagemagicks(which):
         return
     x, y = published_points(which, SIDE, SIDE)[0].numpy()[:, KEPT, KEPT]
     outside = (np.minimum(x, y) < -2) | (np.maximum(x, y) > SIDE + 2)
-    assert outside.mean() > 0.02
+    assert outside.sum() > 50
     assert (seen[outside] == round(65535 * spec.fill)).all()
 
 

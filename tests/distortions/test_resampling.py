@@ -55,11 +55,11 @@ def test_refuses_what_is_no_batch(images):
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (64, 96), (256, 256)])
 def test_near_identity_moves_less_than_two_pixels(height, width):
-    moved = near_identity_points(200, height, width, torch_generator(0), "cpu") - pixel_centres(height, width)
+    moved = near_identity_points(100, height, width, torch_generator(0), "cpu") - pixel_centres(height, width)
     centre = moved[:, :, height // 2 - 1 : height // 2 + 1, width // 2 - 1 : width // 2 + 1].mean(dim=(2, 3))
     assert centre.abs().max() <= 0.5 + 1e-4
     assert moved.abs().max() <= 1.5 + 1e-3
-    assert centre.std(dim=0).allclose(torch.tensor(12**-0.5), atol=0.05)  # uniform within a pixel
+    assert centre.std(dim=0).allclose(torch.tensor(12**-0.5), atol=0.06)  # uniform within a pixel
     assert (moved[..., -1] - moved[..., 0]).abs().mean() > 0.1  # and the phase changes across the image
 
 

@@ -14,7 +14,7 @@ from novkit.errors import DataError
 
 Array = np.ndarray
 
-Z_RANGE = (0.0, 30.0)  # mm above the anterior commissure: the middle of a subject's stack of slices
+Z_RANGE = (0.0, 28.0)  # mm above the anterior commissure: the middle of a subject's stack of slices
 HALF_FIELD = 128.0  # mm, half the square on which smooth fields are defined
 _Z_KEPT = (-36.0, 78.0)  # mm of the template that tilted slices can reach
 _FOLD_FREE = 0.40  # cubic B-spline displacements below spacing / 2.48 cannot fold (Choi & Lee 2000)
@@ -84,9 +84,9 @@ def tissue_volume(size: int) -> Volume:
     return Volume(np.ascontiguousarray(np.stack(channels, -1)), (origin[0], origin[1], _Z_KEPT[0]), float(step))
 
 
-def _signed_distance(inside: Array, spacing: float) -> Array:
-    """mm to the border of `inside`, negative within."""
-    outside = ndimage.distance_transform_edt(~inside, sampling=spacing)
+def _signed_distance(inside: Array, spacing: float, upward: float = 1.0) -> Array:
+    """mm to the border of `inside`, negative within. upward: what a millimetre along z counts for, outside."""
+    outside = ndimage.distance_transform_edt(~inside, sampling=(spacing, spacing, upward * spacing))
     return outside - ndimage.distance_transform_edt(inside, sampling=spacing) + np.where(inside, 0.5, -0.5) * spacing
 
 
@@ -108,7 +108,7 @@ def geometry_volume() -> Volume:
     parts, _ = ndimage.label(fluid & (lateral | third))
     sizes = np.bincount(parts.ravel())
     ventricles = np.isin(parts, np.flatnonzero(sizes[1:] > 40) + 1)
-    ventricle = ndimage.gaussian_filter(_signed_distance(ventricles, 2.0), 0.7)
+    ventricle = ndimage.gaussian_filter(_signed_distance(ventricles, 2.0, 0.7), 0.7)  # ventricles grow upwards most
     gradient = [ndimage.gaussian_filter(g, 1.0) for g in np.gradient(ventricle, 2.0)]
     low, high = (int((bound - origin[2]) // 2) for bound in _Z_KEPT)
     values = np.stack([outside, ventricle, *gradient], -1)[:, :, low:high].astype(np.float32)
@@ -187,16 +187,16 @@ class Anatomy:
         middle, gap = rng.uniform(*Z_RANGE), rng.uniform(3.0, 4.0)
         z = middle + gap * (np.arange(slices) - (slices - 1) / 2) if slices <= 4 else np.linspace(middle - 6, middle + 6, slices)
         size = rng.normal(0.95, 0.025)
-        roll, pitch, yaw = np.deg2rad(np.clip(rng.normal(0, (2.5, 3.0, 4.0)), (-5, -6, -9), (5, 6, 9)))
+        roll, pitch, yaw = np.deg2rad(np.clip(rng.normal(0, (2.5, 3.0, 5.0)), (-5, -6, -11), (5, 6, 11)))
         healthy = float(np.clip(rng.normal(0.6, 1.0), -1.0, 3.0))
-        more = float(rng.uniform(3.2, 6.2))
+        more = float(rng.uniform(3.2, 5.8))
         limit = _FOLD_FREE / 2  # two fields are added: each gets half of what keeps the sum from folding
         return cls(
             z=z,
-            field_of_view=rng.uniform(206, 226),
+            field_of_view=rng.uniform(210, 230),
             scale=np.clip(size * rng.normal(1, (0.025, 0.025, 0.02)), 0.86, 1.05),
             rotation=_rotation(roll, pitch, yaw),
-            shift=np.clip(rng.normal(0, 3.0, 2), -7, 7),
+            shift=np.clip(rng.normal(0, 4.5, 2), -10, 10),
             coarse=Field.draw(rng, 44.0, 7.0, components=3, limit=44.0 * limit),
             fine=Field.draw(rng, 16.0, 2.4, components=2, limit=16.0 * limit),
             cortex=Field.draw(rng, 11.0, 0.2),

@@ -42,7 +42,7 @@ class Lesion:
     layers: tuple[Layer, ...]
 
 
-def draw_lognormal(rng: np.random.Generator, quartiles: tuple[float, float, float], limits: tuple[float, float]) -> float:
+def draw_lognormal(rng: np.random.Generator, quartiles: tuple[float, ...], limits: tuple[float, float]) -> float:
     """A log-normal number with these quartiles, clipped."""
     low, middle, high = quartiles
     sigma = np.log(high / low) / (2 * 0.6744897501960817)

@@ -24,8 +24,9 @@ DETAIL = {"flair": -0.12, "t1": 0.45, "t2": -0.2}
 
 # Lesion brightness, in standard deviations of the subject's brain above its median: (lower quartile, median, upper quartile) and a sign.
 # glioma FLAIR: measured on TCGA-LGG (Buda et al. 2019). The rest [O], with the signs of the literature (see docs/brain.md).
-GLIOMA_CONTRAST = (1.16, 1.88, 2.88)
-CONTRAST_LIMITS = (0.7, 4.5)
+# Bias, noise and window take some contrast away again, so gliomas are drawn stronger than measured: measured alike, they agree.
+GLIOMA_CONTRAST = tuple(1.3 * quartile for quartile in (1.16, 1.88, 2.88))
+CONTRAST_LIMITS = (0.9, 5.5)
 # name: (FLAIR, T1, T2): multiples of the subject's lesion contrast
 LESION: dict[str, tuple[float, float, float]] = {
     "oedema": (1.0, -0.45, 0.65),
@@ -34,7 +35,7 @@ LESION: dict[str, tuple[float, float, float]] = {
     "plaque": (1.0, -0.35, 0.7),
     "black_hole": (0.9, -0.9, 0.9),
     "infarct": (1.0, -0.55, 0.7),
-    "perifocal": (0.9, -0.4, 0.7),
+    "perifocal": (1.1, -0.5, 0.8),
     "clot_acute": (-0.7, -0.2, -0.7),
     "rim_acute": (-0.9, 0.0, -0.9),
     "clot_early": (-0.5, 1.1, -0.7),
@@ -42,7 +43,7 @@ LESION: dict[str, tuple[float, float, float]] = {
     "clot_late": (1.3, 1.2, 1.4),
     "rim_late": (-1.2, 0.2, -0.9),
 }
-QUARTILES = {"glioma": GLIOMA_CONTRAST, "ms": (1.8, 2.4, 3.1), "infarct": (1.4, 2.0, 2.8), "haemorrhage": (1.6, 2.1, 2.8)}
+QUARTILES: dict[str, tuple[float, ...]] = {"glioma": GLIOMA_CONTRAST, "ms": (2.0, 2.6, 3.3), "infarct": (1.7, 2.3, 3.1), "haemorrhage": (1.8, 2.3, 3.0)}
 
 
 def _step(distance: Array, at: Array | float, width: float) -> Array:
@@ -100,10 +101,10 @@ def render(
     tissue = {name: mean + sd * float(np.clip(rng.standard_normal(), -2, 2)) for name, (mean, sd) in TISSUE[contrast].items()}
     on = (anatomy.z, slices.axis_y, slices.axis_x)
     mottle = 0.025 * Field.draw(rng, 9.0, 1.0).on(*on)[0] + 0.04 * Field.draw(rng, 28.0, 1.0).on(*on)[0]
-    bias = 0.16 * Field.draw(rng, 90.0, 1.0).on(*on)[0] + 0.10 * Field.draw(rng, 50.0, 1.0).on(*on)[0]
+    bias = 0.20 * Field.draw(rng, 90.0, 1.0).on(*on)[0] + 0.10 * Field.draw(rng, 50.0, 1.0).on(*on)[0]
     texture = Field.draw(rng, 6.0, 1.6).on(*on)[0]
     caps, severity = rng.uniform(0, 0.10), float(draw_lognormal(rng, QUARTILES.get(condition, (1, 1, 1)), CONTRAST_LIMITS))
-    gain, gamma = float(np.exp(np.clip(0.2 * rng.standard_normal(), -0.45, 0.45))), rng.uniform(0.88, 1.15)
+    gain, gamma = float(np.exp(np.clip(0.22 * rng.standard_normal(), -0.5, 0.5))), rng.uniform(0.88, 1.15)
     blur, noise = rng.uniform(0.5, 1.3), float(np.exp(rng.uniform(np.log(0.008), np.log(0.028))))
 
     share = slices.csf, slices.gm, slices.wm

@@ -1,0 +1,140 @@
+"""Training Patch-GAN: the discriminator's step, then the reconstructor's, on one restoration."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from novkit.errors import TrainingError
+from novkit.images import batches
+from novkit.patchgan.losses import composite, global_hinge, mean_over, patch_hinge, patch_loss, visible_error
+from novkit.patchgan.masking import PatchGrid, hidden_patches
+from novkit.patchgan.networks import Discriminator, Reconstructor
+from novkit.patchgan.ranking import rank_weights
+from novkit.patchgan.settings import PatchGanSettings
+from novkit.seeding import torch_generator
+from novkit.training import Objective, Step
+
+_EVALUATION_BATCH = 128
+
+
+class MaskedRestoration(Objective):
+    """L_D = hinge on p∈H of x and x̃;   L_R = Σ_{p∈H} w_p (e_p − β D(x̃)_p) − β_g D_g(x̃) + error on what was visible."""
+
+    def __init__(
+        self, reconstructor: Reconstructor, discriminator: Discriminator | None, grid: PatchGrid, settings: PatchGanSettings, panel: int = 4
+    ) -> None:
+        parts: dict[str, nn.Module] = {"reconstructor": reconstructor}
+        if discriminator is not None:
+            parts["discriminator"] = discriminator
+        self.modules = nn.ModuleDict(parts)
+        self.discriminator = discriminator
+        self.grid = grid
+        self.settings = settings
+        self.panel = panel
+        self.panels: dict[int, np.ndarray] = {}  # epoch -> restored held-out images, uint8 (panel, channels, height, width)
+        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
+        self._lost = 0
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        s = self.settings
+        optimizers: dict[str, torch.optim.Optimizer] = {}
+        if self.discriminator is not None:
+            optimizers["discriminator"] = torch.optim.Adam(self.discriminator.parameters(), lr=s.lr_discriminator, betas=s.betas)
+        optimizers["reconstructor"] = torch.optim.Adam(self.modules["reconstructor"].parameters(), lr=s.lr, betas=s.betas)
+        return optimizers
+
+    # ---- one step --------------------------------------------------------------------------------------------------
+
+    def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
+        if optimizer == "discriminator":
+            hidden, mask, restored = self._kept = self.restore(images, step.generator("mask"))
+            return self.discriminator_loss(images, restored.detach(), mask, hidden)
+        if self.discriminator is None:
+            hidden, mask, restored = self.restore(images, step.generator("mask"))
+        else:
+            assert self._kept is not None, "the discriminator's step comes first"
+            (hidden, mask, restored), self._kept = self._kept, None
+        return self.reconstructor_loss(images, restored, mask, hidden)
+
+    def restore(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Hide patches and restore them: hidden (n, P) bool, mask (n, 1, height, width) float, x̂."""
+        s = self.settings
+        hidden = hidden_patches(len(images), self.grid, s.boxes, s.masks, generator).to(images.device)
+        mask = self.grid.spread(hidden.float())
+        if not s.masked:  # everything is seen, and everything is judged
+            hidden, mask = torch.ones_like(hidden), torch.zeros_like(mask)
+        return hidden, mask, self.modules["reconstructor"](images, mask).float()
+
+    def _shown(self, images: Tensor, restored: Tensor, mask: Tensor) -> Tensor:
+        """x̃, or x̂ itself where nothing was hidden."""
+        return composite(images, restored, mask) if self.settings.masked else restored
+
+    def discriminator_loss(self, images: Tensor, restored: Tensor, mask: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        assert self.discriminator is not None
+        n = len(images)
+        logit, whole = self.discriminator(torch.cat([images, self._shown(images, restored, mask)]))
+        logit = logit.float()
+        patches = patch_hinge(logit[:n], logit[n:], hidden)
+        if whole is None:
+            return {"loss": patches, "patches": patches}
+        whole = whole.float()
+        image = global_hinge(whole[:n], whole[n:])
+        return {"loss": patches + image, "patches": patches, "image": image}
+
+    def reconstructor_loss(self, images: Tensor, restored: Tensor, mask: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        s = self.settings
+        error = self.grid.mean((images - restored).abs())
+        logit: Tensor | None = None
+        whole: Tensor | None = None
+        if self.discriminator is not None:
+            logit, whole = self.discriminator(self._shown(images, restored, mask))
+            logit = logit.float()
+        weight = self.weights(error, logit, hidden)
+        total = patch_loss(error, logit, weight, hidden, s.adversarial_weight)
+        if s.masked:
+            total = total + s.visible_weight * visible_error(images, restored, mask)
+        values = {"error": mean_over(error, hidden)}
+        if logit is not None:
+            values["authenticity"] = mean_over(logit, hidden)
+        if whole is not None:
+            total = total - s.global_weight * whole.float().mean()
+        return {"loss": total, **values}
+
+    def weights(self, error: Tensor, logit: Tensor | None, hidden: Tensor) -> Tensor:
+        """w_p of the hidden patches, ranked by what the loss would charge them: (n, P), mean 1 over them."""
+        s = self.settings
+        if not s.rank_loss:
+            return hidden.to(error.dtype)
+        abnormal = error if logit is None or s.rank_by == "error" else error - s.adversarial_weight * logit
+        return rank_weights(abnormal, s.tau_loss, hidden)
+
+    # ---- held-out images -------------------------------------------------------------------------------------------
+
+    def validate(self, images: np.ndarray, step: Step) -> dict[str, float]:
+        """Lowest error on hidden patches chooses the epoch [O]; the masks are the same in every epoch."""
+        totals: dict[str, float] = {}
+        for number, x in enumerate(batches(images, _EVALUATION_BATCH, step.device)):
+            hidden, mask, restored = self.restore(x, torch_generator(step.seed, "validation mask", number))
+            values = {"loss": mean_over(self.grid.mean((x - restored).abs()), hidden)}
+            if self.discriminator is not None:
+                values |= {f"discriminator_{k}": v for k, v in self.discriminator_loss(x, restored, mask, hidden).items()}
+            for name, value in values.items():
+                totals[name] = totals.get(name, 0.0) + float(value) * len(x)
+            if number == 0:
+                shown = self._shown(x, restored, mask)[: self.panel]
+                self.panels[step.epoch] = (shown * 255).round().to(torch.uint8).cpu().numpy()
+        means = {name: total / len(images) for name, total in totals.items()}
+        self._watch(means.get("discriminator_loss"), step.epoch)
+        return means
+
+    def _watch(self, held_out: float | None, epoch: int) -> None:
+        """Give up when the discriminator has won: no loss is left to it, and its gradient teaches the reconstructor nothing."""
+        s = self.settings
+        if held_out is None:
+            return
+        self._lost = self._lost + 1 if held_out < s.lost_below else 0
+        if self._lost >= s.lost_epochs:
+            raise TrainingError(
+                f"The discriminator has won every patch for {self._lost} epochs (held-out hinge loss {held_out:.2g} in epoch {epoch}): "
+                "lower lr_discriminator or discriminator_width, or raise adversarial_weight."
+            )

@@ -1,0 +1,482 @@
+"""Loading by name, from folders and .npz files; the cache; and the public sets where NOVKIT_REAL_DATA names their folder."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits as sklearn_digits
+
+from novkit.data import load
+from novkit.data.cache import cache_folder, cached
+from novkit.data.dataset import ImageDataset
+from novkit.data.folder import MAX_PIXELS
+from novkit.data.setups import one_vs_rest
+from novkit.errors import DataError, SettingsError
+
+REAL = os.environ.get("NOVKIT_REAL_DATA")
+needs_real = pytest.mark.skipif(REAL is None, reason="NOVKIT_REAL_DATA names no folder of real images")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("NOVKIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Twelve 20×20 grey PNGs of two classes and six patients, the novel ones with a mask and every image with an age."""
+    root = tmp_path / "scans"
+    (root / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = []
+    for k in range(12):
+        Image.fromarray(rng.integers(0, 256, (20, 20), dtype=np.uint8)).save(root / f"images/{k:02d}.png")
+        mask = ""
+        if k % 2:
+            array = np.zeros((20, 20), np.uint8)
+            array[: k + 1] = 255
+            Image.fromarray(array).save(root / f"images/{k:02d}_mask.png")
+            mask = f"images/{k:02d}_mask.png"
+        rows.append((f"images/{k:02d}.png", "ill" if k % 2 else "healthy", f"{k // 2:02d}", mask, 40 + k))
+    write(root, pd.DataFrame(rows, columns=["path", "label", "group", "mask", "age"]))
+    return root
+
+
+def write(root: Path, table: pd.DataFrame) -> None:
+    table.to_csv(root / "labels.csv", index=False)
+
+
+def labels(root: Path) -> pd.DataFrame:
+    return pd.read_csv(root / "labels.csv", dtype=str, keep_default_na=False)
+
+
+# ---- by name ----------------------------------------------------------------------------------------------------------------
+
+
+def test_digits():
+    raw = load("digits", size=8)
+    assert np.abs(raw.images[:, 0] / 255 * 16 - sklearn_digits().images).max() < 0.04
+    assert (raw.labels.astype(int) == sklearn_digits().target).all()
+    large = load("digits")
+    assert large.images.shape == (1797, 1, 32, 32)
+    # Bilinear enlargement by four, averaged over each block: the centre weighs 3/4 in either axis, so it stays close to the original.
+    blocks = large.images.reshape(1797, 8, 4, 8, 4).mean(axis=(2, 4))
+    assert np.corrcoef(blocks.ravel(), raw.images.ravel())[0, 1] > 0.97
+    assert large.table["group"].is_unique
+    assert not large.synthetic
+    assert "unknown" in large.extra["groups"]
+
+
+def test_unknown_names_and_options_are_told_what_exists(tmp_path):
+    with pytest.raises(DataError, match=r"did you mean 'brain'.*brain, skin, digits"):
+        load("brian")
+    with pytest.raises(SettingsError, match=r"no option 'sise'.*size"):
+        load("digits", sise=8)
+    (tmp_path / "notes.txt").write_text("?")
+    with pytest.raises(DataError, match="neither a folder"):
+        load(tmp_path / "notes.txt")
+
+
+def test_generated_sets_come_from_the_cache_the_second_time(own_cache, monkeypatch):
+    first = load("skin", size=16, n_benign=6, n_atypical=4, seed=3)
+    monkeypatch.setattr("novkit.data.skin.draw_skin", None)
+    second = load("skin", size=16, n_benign=6, n_atypical=4, seed=3, progress=False)
+    assert isinstance(second.images, np.memmap)
+    assert np.array_equal(first.images, second.images)
+    assert second.synthetic
+    with pytest.raises(TypeError):  # another seed has to be drawn
+        load("skin", size=16, n_benign=6, n_atypical=4, seed=4)
+
+
+# ---- folders ----------------------------------------------------------------------------------------------------------------
+
+
+def test_folder(folder):
+    data = load(folder)
+    assert data.images.shape == (12, 1, 20, 20)
+    assert np.array_equal(data.images[7, 0], np.asarray(Image.open(folder / "images/07.png")))
+    assert np.array_equal(data.masks.sum(axis=(1, 2)), [20 * (k + 1) if k % 2 else 0 for k in range(12)])
+    assert list(data.table["group"][:3]) == ["00", "00", "01"]
+    assert list(data.table["age"]) == list(range(40, 52))
+    assert data.normal == "healthy"
+    assert not data.synthetic
+    assert load(folder, masks=False).masks is None
+    assert load(folder, normal="ill").normal == "ill"
+    assert len(load(folder, channels=3).images[0]) == 3
+    with pytest.raises(DataError, match=r"'mild'.*healthy, ill"):
+        load(folder, normal="mild")
+
+
+def test_resizing_is_antialiased_and_masks_stay_masks(folder):
+    stripes = np.zeros((20, 20), np.uint8)
+    stripes[:, ::2] = 200
+    Image.fromarray(stripes).save(folder / "images/00.png")
+    data = load(folder, size=10)
+    assert data.images.shape[2:] == (10, 10)
+    assert np.ptp(data.images[0, 0, :, 2:-2]) <= 2  # plain subsampling would give 0 or 200
+    assert abs(data.images[0].mean() - 100) < 3
+    assert data.masks.dtype == bool
+    assert np.array_equal(data.masks.sum(axis=(1, 2)), [10 * (k + 1) // 2 if k % 2 else 0 for k in range(12)])
+
+
+def test_channels_follow_the_content(folder):
+    for k in range(12):
+        Image.open(folder / f"images/{k:02d}.png").convert("RGB").save(folder / f"images/{k:02d}.png")
+    assert load(folder).images.shape[1] == 1  # grey, coded as RGB
+    red = np.zeros((20, 20, 3), np.uint8)
+    red[..., 0] = 255
+    Image.fromarray(red).save(folder / "images/04.png")
+    data = load(folder)
+    assert data.images.shape[1] == 3
+    assert (data.images[4] == np.array([255, 0, 0])[:, None, None]).all()
+    assert (data.images[5, 0] == data.images[5, 2]).all()
+    grey = load(folder, channels=1)
+    assert set(np.unique(grey.images[4])) == {76}  # 0.299 of 255: ITU-R 601
+
+
+def test_sixteen_bits_are_kept(folder):
+    rng = np.random.default_rng(1)
+    arrays = rng.integers(0, 65536, (12, 20, 20), dtype=np.uint16)
+    for k, array in enumerate(arrays):
+        Image.fromarray(array).save(folder / f"images/{k:02d}.png")
+    data = load(folder)
+    assert data.images.dtype == np.uint16
+    assert np.array_equal(data.images[:, 0], arrays)
+    assert load(folder, size=10).images.dtype == np.uint16
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(folder / "images/00.png")
+    with pytest.raises(DataError, match="16 bits where other images have 8"):
+        load(folder)
+
+
+def test_group_and_mask_are_optional(folder):
+    write(folder, labels(folder)[["path", "label"]])
+    data = load(folder)
+    assert data.table["group"].nunique() == 12
+    assert "no group" in data.extra["groups"]
+    assert data.masks is None
+
+
+def test_exact_duplicates_share_a_group_so_that_no_split_parts_them(folder):
+    Image.open(folder / "images/00.png").save(folder / "images/11.png")
+    for table in (labels(folder), labels(folder)[["path", "label"]]):
+        write(folder, table)
+        data = load(folder)
+        assert data.table["group"].iloc[0] == data.table["group"].iloc[11]
+        assert data.extra["duplicate_images"] == 1
+        assert data.extra["groups_joined"] == 1
+        assert data.table["group"].nunique() == len(set(table.get("group", table["path"]))) - 1
+
+
+def test_groups_joined_by_a_chain_of_duplicates_are_one(folder):
+    """a–b share one image and b–c another: a, b and c are one group."""
+    Image.open(folder / "images/00.png").save(folder / "images/02.png")
+    Image.open(folder / "images/03.png").save(folder / "images/04.png")
+    assert list(load(folder).table["group"]) == ["00"] * 6 + ["03"] * 2 + ["04"] * 2 + ["05"] * 2
+
+
+def test_where_keeps_rows(folder):
+    data = load(folder, where="age >= 43 and (label == 'healthy' or age * 2 > 100) and label not in ['x']")
+    expected = [a for a in range(40, 52) if a >= 43 and (a % 2 == 0 or a * 2 > 100)]
+    assert list(data.table["age"]) == expected
+    assert list(load(folder, where="40 < age <= 42 or group == '05'").table["age"]) == [41, 42, 50, 51]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "__import__('os').system('true')",
+        "age.__class__",
+        "@pd.read_csv('x')",
+        "age ** 99999999",
+        "label * 99999999 == 'x'",
+        "'x' * 99999999 == label",
+        "[a for a in age]",
+        "(lambda: 1)()",
+        "agee > 3",
+        "age >",
+        "age > 'x'",
+        "age",
+        "age > 1000",
+        "age > 41; 1",
+        "`age` > 3",
+        "",
+    ],
+)
+def test_where_takes_comparisons_of_columns_only(folder, where):
+    with pytest.raises(DataError, match="where="):
+        load(folder, where=where)
+
+
+@pytest.mark.parametrize("path", ["../scans/images/00.png", "/etc/passwd", "C:\\x.png", "images\\..\\..\\x.png", "\\x.png", "a\0b"])
+@pytest.mark.parametrize("column", ["path", "mask"])
+def test_paths_stay_inside_the_folder(folder, path, column):
+    table = labels(folder)
+    table.loc[3, column] = path
+    write(folder, table)
+    with pytest.raises(DataError, match=r"line 5.*inside the folder|cannot be read"):
+        load(folder)
+
+
+def test_errors_name_the_file_or_line(folder, tmp_path, monkeypatch):
+    table = labels(folder)
+    with pytest.raises(DataError, match=r"has no labels\.csv"):
+        load(tmp_path)
+    write(folder, table.rename(columns={"label": "klass"}))
+    with pytest.raises(DataError, match="no column 'label'"):
+        load(folder)
+    write(folder, table.assign(label=["x", ""] + ["x"] * 10))
+    with pytest.raises(DataError, match="empty 'label' in line 3"):
+        load(folder)
+    write(folder, table.iloc[:0])
+    with pytest.raises(DataError, match="lists no image"):
+        load(folder)
+    (folder / "labels.csv").write_bytes(b"path,label\n\xff\xfe,x\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        load(folder)
+    write(folder, pd.concat([table, table.iloc[:1]]))
+    with pytest.raises(DataError, match=r"00\.png.*twice"):
+        load(folder)
+    write(folder, table.assign(path=table["path"].replace("images/04.png", "images/4.png")))
+    with pytest.raises(DataError, match=r"4\.png.*does not exist"):
+        load(folder)
+    write(folder, table)
+    Image.fromarray(np.zeros((20, 24), np.uint8)).save(folder / "images/04.png")
+    with pytest.raises(DataError, match=r"2 different sizes.*size="):
+        load(folder)
+    content = (folder / "images/05.png").read_bytes()
+    (folder / "images/04.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"04\.png cannot be read as an image"):
+        load(folder)
+    (folder / "images/04.png").write_text("no image")
+    with pytest.raises(DataError, match=r"04\.png cannot be read as an image"):
+        load(folder)
+    for options, message in (({"channels": 2}, "channels"), ({"size": 1}, "size")):
+        with pytest.raises(SettingsError, match=message):
+            load(folder, **options)
+
+
+def test_decompression_bombs_are_refused_before_they_are_decoded(folder, monkeypatch):
+    monkeypatch.setattr("novkit.data.folder.MAX_PIXELS", 300)
+    with pytest.raises(DataError, match=r"00\.png has 20×20 pixels"):
+        load(folder)
+    assert MAX_PIXELS < 1e8
+
+
+@pytest.mark.filterwarnings("ignore:Image size")
+def test_a_real_bomb_is_refused(folder):
+    Image.new("1", (10000, 10000)).save(folder / "images/00.png")  # a file of 12 kB
+    with pytest.raises(DataError, match=r"00\.png"):
+        load(folder)
+
+
+def test_a_changed_folder_is_read_again(folder):
+    before = load(folder)
+    Image.fromarray(np.full((20, 20), 7, np.uint8)).save(folder / "images/00.png")
+    after = load(folder)
+    assert (after.images[0] == 7).all()
+    assert before.fingerprint != after.fingerprint
+    assert load(folder, cache=False).fingerprint == after.fingerprint
+    assert not isinstance(load(folder, cache=False).images, np.memmap)
+
+
+# ---- MedMNIST ---------------------------------------------------------------------------------------------------------------
+
+
+def save_medmnist(path: Path, images: np.ndarray, numbers: np.ndarray) -> None:
+    cuts = {"train": slice(0, 6), "val": slice(6, 8), "test": slice(8, None)}
+    arrays = {f"{part}_images": images[cut] for part, cut in cuts.items()} | {f"{part}_labels": numbers[cut] for part, cut in cuts.items()}
+    np.savez(path, **arrays)
+
+
+def test_medmnist(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (12, 28, 28), dtype=np.uint8)
+    images[9] = images[2]
+    numbers = (np.arange(12) % 2)[:, None].astype(np.uint8)
+    save_medmnist(tmp_path / "pneumoniamnist.npz", images, numbers)
+    data = load(tmp_path / "pneumoniamnist.npz")
+    assert np.array_equal(data.images[:, 0], images)
+    assert list(data.labels) == ["normal", "pneumonia"] * 6
+    assert list(data.table["part"]) == ["train"] * 6 + ["val"] * 2 + ["test"] * 4
+    assert data.table["group"].iloc[9] == data.table["group"].iloc[2]
+    assert data.table["group"].nunique() == 11
+    assert data.normal == "normal"
+    assert len(load(tmp_path / "pneumoniamnist.npz", where="part == 'val'")) == 2
+    assert load(tmp_path / "pneumoniamnist.npz", class_names=("a", "b"), normal="b").normal == "b"
+    with pytest.raises(DataError, match="class names"):
+        load(tmp_path / "pneumoniamnist.npz", class_names=("a",))
+
+
+def test_medmnist_in_colour_and_with_several_labels(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28, 3), dtype=np.uint8)
+    save_medmnist(tmp_path / "unheard_of.npz", images, np.arange(12)[:, None] % 3)
+    data = load(tmp_path / "unheard_of.npz")
+    assert np.array_equal(data.images[5, :, 3, 4], images[5, 3, 4])
+    assert set(data.labels) == {"0", "1", "2"}
+    several = np.zeros((12, 14), np.uint8)
+    several[3, [2, 5]] = 1
+    save_medmnist(tmp_path / "chestmnist.npz", images, several)
+    data = load(tmp_path / "chestmnist.npz")
+    assert list(np.flatnonzero(data.labels == "finding")) == [3]
+    assert data.normal == "no finding"
+    assert data.table[["finding_2", "finding_5"]].iloc[3].tolist() == [1, 1]
+
+
+def test_other_npz_files_are_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(DataError, match="lacks 'train_images'"):
+        load(tmp_path / "other.npz")
+    (tmp_path / "broken.npz").write_bytes(b"PK\3\4 no archive")
+    with pytest.raises(DataError, match=r"broken\.npz cannot be read"):
+        load(tmp_path / "broken.npz")
+    save_medmnist(tmp_path / "volume.npz", np.zeros((12, 28, 28, 28), np.uint8), np.zeros((12, 1), np.uint8))
+    with pytest.raises(DataError, match="two-dimensional"):
+        load(tmp_path / "volume.npz")
+    np.savez(tmp_path / "pickled.npz", train_images=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError):
+        load(tmp_path / "pickled.npz")
+
+
+# ---- the cache --------------------------------------------------------------------------------------------------------------
+
+
+def made(seed: int = 0) -> ImageDataset:
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "id": ["a", "b,\n\"c\"", "001"],
+            "label": ["NA", "None", "x"],
+            "group": ["1", "02", ""],
+            "ratio": [0.1 + 0.2, np.nan, 1e-300],
+            "count": [1, 2, 3],
+            "flag": [True, False, True],
+        }
+    )  # fmt: skip
+    images = rng.random((3, 1, 16, 16)).astype(np.float32)
+    return ImageDataset("made", images, table, masks=images[:, 0] > 0.5, normal="x", synthetic=True, extra={"seed": seed, "note": "é"})
+
+
+def same(one: ImageDataset, other: ImageDataset) -> bool:
+    text = dict.fromkeys(("id", "label", "group"), object)
+    pd.testing.assert_frame_equal(one.table.astype(text), other.table.astype(text), check_exact=True)
+    blank = {"images": one.images, "masks": None, "body": None, "table": one.table}
+    assert vars(replace(one, **blank)) == vars(replace(other, **blank))
+    return np.array_equal(one.images, other.images) and np.array_equal(one.masks, other.masks)
+
+
+def never() -> ImageDataset:
+    raise AssertionError("it should have come from the cache")
+
+
+def test_what_the_cache_gives_back_is_what_was_put_in():
+    stored = cached("made", {"seed": 0}, made)
+    again = cached("made", {"seed": 0}, never)
+    assert same(stored, made())
+    assert same(again, made())
+    assert isinstance(again.images, np.memmap)
+    assert not again.images.flags.writeable
+    with pytest.raises(AssertionError):
+        cached("made", {"seed": 1}, never)
+
+
+@pytest.mark.parametrize("file", ["images.npy", "masks.npy", "table.csv", "dataset.json"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "emptied", "removed"])
+def test_a_damaged_entry_is_made_again(file, damage):
+    cached("made", {}, made)
+    (entry,) = cache_folder().iterdir()
+    content = bytearray((entry / file).read_bytes())
+    (entry / file).unlink()
+    if damage == "flipped":
+        content[len(content) // 2] ^= 0x55
+        (entry / file).write_bytes(content)
+    elif damage != "removed":
+        (entry / file).write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
+    calls = []
+    assert same(cached("made", {}, lambda: calls.append(1) or made()), made())
+    assert len(calls) == 1 or (file, damage) == ("dataset.json", "flipped")
+    cached("made", {}, never)
+
+
+def test_a_cache_that_cannot_be_written_leaves_the_data_in_memory(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("NOVKIT_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.warns(UserWarning, match="made could not be cached and stays in memory"):
+        assert same(cached("made", {}, made), made())
+
+
+def test_nothing_half_written_is_left_when_making_fails(own_cache):
+    with pytest.raises(ZeroDivisionError):
+        cached("made", {}, lambda: 1 / 0)
+    assert not own_cache.exists() or not list(own_cache.iterdir())
+
+
+def test_many_may_make_the_same_entry_at_once(own_cache):
+    barrier = Barrier(8)
+
+    def make() -> ImageDataset:
+        barrier.wait(timeout=20)  # nobody has written yet, and now all of them will
+        return made()
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: cached("made", {}, make), range(8)))
+    assert all(same(result, made()) for result in results)
+    assert len(list(own_cache.iterdir())) == 1
+    cached("made", {}, never)
+
+
+@pytest.mark.slow
+def test_two_processes_may_make_the_same_entry_at_once(own_cache):
+    code = "from novkit.data import load; d = load('skin', size=16, n_benign=30, n_atypical=10); print(d.images.sum(), type(d.images))"
+    command = [sys.executable, "-W", "error", "-c", code]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate(timeout=120) for process in running]
+    assert all(process.returncode == 0 for process in running), outputs
+    assert len({out for out, _ in outputs}) == 1
+    assert "memmap" in outputs[0][0]
+    assert len(list(own_cache.iterdir())) == 1
+
+
+# ---- the public sets --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.real
+@needs_real
+def test_real_lgg_matched_in_position():
+    where = "0.31 <= z_rel <= 0.84 and (label == 'normal' or tumor_px_256 >= 100)"
+    data = load(Path(REAL) / "lgg_flair_mri", where=where)
+    assert data.table["label"].value_counts().to_dict() == {"tumor": 1211, "normal": 816}
+    assert data.images.shape == (2027, 1, 128, 128)
+    marked = data.masks.any(axis=(1, 2))
+    assert np.array_equal(marked, data.labels == "tumor")
+    setup = one_vs_rest(data, "normal", seed=0)
+    assert abs(len(setup.X_train) - 0.6 * 816) < 20
+    assert 0.3 < setup.y_test.mean() < 0.8
+
+
+@pytest.mark.real
+@needs_real
+def test_real_pneumoniamnist_duplicates_stay_together():
+    data = load(Path(REAL) / "pneumoniamnist" / "pneumoniamnist.npz")
+    assert data.table.groupby("part")["label"].value_counts().loc["train"].to_dict() == {"pneumonia": 3494, "normal": 1214}
+    split = one_vs_rest(data, "normal", seed=0).split
+    pixels = [{data.images[i].tobytes() for i in part} for part in (split.train, split.calibration, split.threshold, split.test)]
+    assert sum(map(len, pixels)) == len(set().union(*pixels))
+    assert data.extra["duplicate_images"] > 0
+
+
+@pytest.mark.real
+@needs_real
+def test_real_kermany_is_grey_and_has_its_known_duplicates():
+    data = load(Path(REAL) / "kermany_chest_xray", size=32)
+    assert data.images.shape == (5216, 1, 32, 32)
+    assert data.normal == "normal"
+    assert data.extra["duplicate_images"] >= 26

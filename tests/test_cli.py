@@ -1,0 +1,96 @@
+"""The command line, as a user meets it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from novkit.cli import _settings
+from novkit.errors import SettingsError
+from tests.conftest import blobs
+
+
+def novkit(*words, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "novkit", *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A folder of images with a labels.csv: 60 normal, 20 novel, two a group."""
+    X = np.concatenate([blobs(60), np.roll(blobs(20, seed=1), 12, axis=3)])
+    rows = []
+    (tmp_path / "images").mkdir()
+    for index, image in enumerate(X):
+        Image.fromarray(image[0]).save(tmp_path / "images" / f"{index}.png")
+        rows.append({"path": f"images/{index}.png", "label": "normal" if index < 60 else "moved", "group": f"g{index // 2}"})
+    pd.DataFrame(rows).to_csv(tmp_path / "labels.csv", index=False)
+    return tmp_path
+
+
+def test_doctor_says_what_is_here_and_names_nobody():
+    done = novkit("doctor")
+    assert done.returncode == 0, done.stderr
+    assert "torch" in done.stdout
+    assert "brain" in done.stdout
+    assert str(Path.home()) not in done.stdout
+    assert "Everything novkit needs is here." in done.stdout
+
+
+@pytest.mark.slow
+def test_train_then_score_a_folder_of_images(folder):
+    done = novkit("train", "autoencoder", "--data", folder, "--out", folder / "det", "--setting", "epochs=2", "--setting", "latent=8")
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in folder.iterdir() if "checkpoints" in p.name] == []
+    done = novkit("score", folder / "det", folder / "images", "--out", folder / "scores.csv", "--maps", folder / "maps")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(folder / "scores.csv")
+    assert len(table) == 80
+    assert list(table.columns[:4]) == ["path", "score", "threshold", "novel"]
+    assert ((table["score"] > table["threshold"]) == table["novel"]).all()
+    novelty = np.asarray(Image.open(folder / "maps" / "7.png.tiff"))
+    assert novelty.shape == (32, 32)
+    assert novelty.mean() == pytest.approx(table.set_index("path").loc["7.png", "score"], rel=1e-4)
+
+
+@pytest.mark.slow
+def test_reproduce_on_ones_own_images(folder):
+    words = ["reproduce", "--data", folder, "--normal", "normal", "--novel", "moved", "--method", "pixel_zscore", "--out", folder / "r"]
+    done = novkit(*words)
+    assert done.returncode == 0, done.stderr
+    assert "Pixel z-score" in done.stdout
+    assert (folder / "r" / "results.json").exists()
+    assert "<html" in (folder / "r" / "report.html").read_text(encoding="utf-8")[:200]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data", "show", "brian"], "did you mean 'brain'"),
+        (["train", "tent", "--data", "digits", "--normal", "8", "--out", "x"], "There is no method 'tent'"),
+        (["train", "pixel_zscore", "--data", "digits", "--normal", "x", "--out", "x"], "no image of class 'x'"),
+        (["train", "tend", "--data", "digits", "--normal", "8", "--size", "8", "--out", "x"], "resize them to multiples of"),
+        (["score", "nowhere", "."], "holds no image"),
+        (["reproduce", "--normal", "a"], "give --data too"),
+        (["reproduce", "--data", ".", "--normal", "a"], "name them with --normal and --novel"),
+        (["reproduce", "--data", ".", "--normal", "a", "--novel", "b"], "no labels.csv"),
+        (["report", "nowhere"], "no results file"),
+    ],
+)
+def test_errors_are_one_sentence_and_change_no_file(words, message, tmp_path):
+    done = novkit(*words, cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert message in last
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_are_read_as_json_where_they_are():
+    assert _settings(["epochs=3", "lr=0.1", "distance=margin"]) == {"epochs": 3, "lr": 0.1, "distance": "margin"}
+    with pytest.raises(SettingsError, match="write name=value"):
+        _settings(["epochs"])

@@ -1,0 +1,100 @@
+"""Recipes: done once, skipped after, the same numbers again, training images shared."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from novkit import experiments
+from novkit.data import load
+from novkit.data.setups import one_vs_rest
+from novkit.errors import DataError, SettingsError
+from novkit.experiments import Job, measured, reproduction, reproduction_on, run_job, run_jobs
+from novkit.methods import load_detector, make_detector
+from novkit.results import load_results, load_scores
+
+
+def job(method: str = "pixel_zscore", **changes) -> Job:
+    values = {"dataset": "digits", "normal": ("8",), "cases": (("one_vs_rest", ()), ("generated_ood", ())), "seed": 0}
+    return Job(method=method, **(values | changes))
+
+
+def run(job: Job, folder, **arguments):
+    return run_job(job, folder, device="cpu", progress=False, **arguments)
+
+
+def test_a_record_is_what_a_plain_script_measures(tmp_path):
+    record, _ = run(job(), tmp_path)
+    setup = one_vs_rest(load("digits"), "8", seed=0)
+    detector = make_detector("pixel_zscore", seed=0, progress=False).fit(setup.X_train, setup.X_calibration, X_threshold=setup.X_threshold)
+    assert record.auroc == pytest.approx(roc_auc_score(setup.y_test, detector.novelty_score(setup.X_test)), abs=1e-12)
+    assert record.n_train == len(setup.X_train)
+    assert record.novel == tuple("012345679")
+    scores = load_scores(tmp_path, record)
+    np.testing.assert_array_equal(scores.score, detector.novelty_score(setup.X_test))
+    np.testing.assert_array_equal(scores.id, setup.test_table["id"])
+    np.testing.assert_array_equal(load_detector(tmp_path / "detectors" / job().name).novelty_score(setup.X_test), scores.score)
+
+
+def test_what_is_done_is_skipped_and_what_changed_is_not(tmp_path, monkeypatch):
+    first = run(job(), tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments, "_measure", lambda *a: pytest.fail("measured again"))
+        assert run(job(), tmp_path) == first
+    assert run(job(changes={"floor": 2.0}), tmp_path)[0].settings["floor"] == 2.0
+    assert len(load_results(tmp_path)) == 2  # the old ones were replaced
+
+
+def test_two_runs_give_the_same_results_but_for_cost(tmp_path):
+    def essence(folder):
+        records = json.loads((folder / "results.json").read_text())["records"]
+        return [{k: v for k, v in r.items() if not k.startswith("seconds") and k != "peak_memory_mb"} for r in records]
+
+    for name in "ab":
+        run_jobs([job("statistic"), job("statistic_oracle")], tmp_path / name, device="cpu", progress=False)
+    assert essence(tmp_path / "a") == essence(tmp_path / "b")
+
+
+def test_the_oracle_beats_every_single_statistic_on_its_test(tmp_path):
+    fixed, oracle = (run(job(method), tmp_path)[0] for method in ("statistic", "statistic_oracle"))
+    assert oracle.auroc >= max(fixed.auroc, 1 - fixed.auroc)
+
+
+def test_an_interrupted_run_leaves_no_record_and_can_be_repeated(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments, "image_metrics", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(job(), tmp_path)
+    assert not (tmp_path / "results.json").exists()
+    assert len(run(job(), tmp_path)) == 2
+
+
+def test_set_ups_that_train_on_different_images_are_refused(tmp_path):
+    with pytest.raises(DataError, match="train on different images"):
+        run(job(cases=(("one_vs_rest", ()), ("rest_vs_one", ("8",)))), tmp_path)
+    with pytest.raises(SettingsError, match="There is no set-up"):
+        run(job(cases=(("all_vs_all", ("1",)),)), tmp_path)
+
+
+def test_plans_use_reserved_seeds_and_every_method():
+    jobs = reproduction("quick", methods=("tend", "statistic"))
+    assert {j.seed for j in jobs} <= set(experiments.RESERVED_SEEDS)
+    assert not set(experiments.RESERVED_SEEDS) & set(experiments.DEVELOPMENT_SEEDS)
+    assert {j.method for j in jobs} == {"tend", "statistic"}
+    assert {j.dataset for j in jobs} == {"brain", "skin", "digits"}
+    own = reproduction_on("folder", ["a"], ["b", "c"], methods=("tend",))
+    assert own[0].cases == (("one_vs_rest", ("b", "c")), ("generated_ood", ()))
+
+
+def test_measured_sees_memory_and_time():
+    with measured("cpu") as small:
+        pass
+    with measured("cpu") as large:
+        block = np.ones((60, 2**20), np.uint8)  # 60 MiB
+        import time
+
+        time.sleep(0.2)
+    assert large.megabytes - small.megabytes > 40
+    assert 0.2 <= large.seconds < 5
+    del block
