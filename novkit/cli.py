@@ -24,7 +24,7 @@ class Profile(StrEnum):
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")]
 Labels = Annotated[list[str] | None, typer.Option(help="Class name; repeat the option for several.")]
 Size = Annotated[int | None, typer.Option(help="Side in pixels that images are resized to.")]
-Where = Annotated[str | None, typer.Option(help="Keep only rows of labels.csv for which this holds, e.g. \"age > 40\".")]
+Where = Annotated[str | None, typer.Option(help='Keep only rows of labels.csv for which this holds, e.g. "age > 40".')]
 Seed = Annotated[int, typer.Option(min=0)]
 
 
@@ -43,7 +43,9 @@ def main() -> None:
 @app.command()
 def reproduce(
     seeds: Annotated[int, typer.Option(min=1, max=10, help="How many reserved seeds.")] = 1,
-    profile: Annotated[Profile, typer.Option(help="quick: 64×64, minutes; paper: 256×256, the published schedule, for a GPU.")] = Profile.quick,
+    profile: Annotated[
+        Profile, typer.Option(help="quick: 64×64, minutes; paper: 256×256, the published schedule, for a GPU.")
+    ] = Profile.quick,
     data: Annotated[Path | None, typer.Option(help="Your images instead: a folder with labels.csv or a MedMNIST .npz.")] = None,
     normal: Labels = None,
     novel: Labels = None,

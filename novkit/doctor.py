@@ -25,7 +25,9 @@ def report() -> tuple[str, bool]:
     """The report, and whether novkit can run here. Holds no user name, host name or path of the user."""
     import psutil
 
-    lines = [f"novkit {_version('novkit') or 'not installed'}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"]
+    lines = [
+        f"novkit {_version('novkit') or 'not installed'}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    ]
     memory = psutil.virtual_memory()
     free = shutil.disk_usage(Path.cwd()).free
     lines.append(f"{os.cpu_count()} CPU cores, {memory.total / 2**30:.0f} GiB memory, {free / 2**30:.0f} GiB free disk here")
@@ -50,7 +52,9 @@ def report() -> tuple[str, bool]:
         lines.append(f"  {name}; torch {torch.__version__} with {torch.get_num_threads()} threads")
     except Exception as error:
         lines.append("  torch or torchvision cannot be imported")
-        problems.append(f"torch does not load ({type(error).__name__}: {error}): torch and torchvision must fit each other, install both again.")
+        problems.append(
+            f"torch does not load ({type(error).__name__}: {error}): torch and torchvision must fit each other, install both again."
+        )
     lines += ["", "data", *_data_lines()]
     lines += ["", *(problems or ["Everything novkit needs is here."])]
     return "\n".join(lines), not problems

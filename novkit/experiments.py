@@ -195,8 +195,8 @@ def _measure(blank: Record, setup: Setup, detector: Detector, folder: Path, cost
         "seconds_fit": cost_fit.seconds,
         "seconds_score": cost.seconds,
         "peak_memory_mb": max(cost_fit.megabytes, cost.megabytes),
-        "images_seen": len(history) * len(setup.split.train),
-        "steps": sum(epoch.get("steps", 0) for epoch in history),
+        "images_seen": sum(epoch["images"] for epoch in history),
+        "steps": sum(epoch["steps"] for epoch in history),
     }
     scores = Scores(
         id=table["id"].to_numpy(),
@@ -305,4 +305,3 @@ def reproduction_on(
         for s in seeds
         for m in methods
     ]
-

@@ -42,8 +42,8 @@ class Finding:
 def find(folder: str | Path, records: Iterable[Record], *, n_resamples: int = 2000) -> list[Finding]:
     """What each paper's method reaches, by data set and set-up, generated out-of-distribution first.
 
-    The best baseline is the one of highest mean AUROC on these very test images: a choice in the baselines' favour. Ablations and the oracle
-    statistic take no part.
+    The best baseline is the one of highest mean AUROC on these very test images: a choice in the baselines' favour. Ablations and the
+    oracle statistic take no part.
     """
     records = [record for record in records if not record.variant and record.method != UPPER_BOUND]
     found = []

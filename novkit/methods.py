@@ -3,12 +3,28 @@
 from pathlib import Path
 from typing import Any
 
-from novkit.baselines import AutoencoderDetector, OracleStatistic, PixelZScore, Statistic
+from novkit.baselines import Alocc, AutoencoderDetector, DeepSvdd, Ocsvm, OracleStatistic, PatchKnn, PixelZScore, Statistic, Vae
 from novkit.detector import REGISTRY, Detector
 from novkit.errors import SettingsError
+from novkit.patchgan import PatchGan
 from novkit.tend import Tend
 
-__all__ = ["AutoencoderDetector", "OracleStatistic", "PixelZScore", "Statistic", "Tend", "load_detector", "make_detector", "method_class"]
+__all__ = [
+    "Alocc",
+    "AutoencoderDetector",
+    "DeepSvdd",
+    "Ocsvm",
+    "OracleStatistic",
+    "PatchGan",
+    "PatchKnn",
+    "PixelZScore",
+    "Statistic",
+    "Tend",
+    "Vae",
+    "load_detector",
+    "make_detector",
+    "method_class",
+]
 
 
 def method_class(method: str) -> type[Detector]:

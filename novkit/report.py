@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from novkit.errors import StoredFileError
-from novkit.evaluation import Interval, Scores
+from novkit.evaluation import Scores
 from novkit.figures import auroc_dots, novelty_maps, reconstructions, roc_curves, score_distributions, training_curves
-from novkit.figures.style import method_look
 from novkit.files import replacing
 from novkit.findings import EMBEDDED, find, places
 from novkit.page import Page, table_html
+from novkit.report_parts import SHORT_SETUPS, case_table, interval_html, place_text, range_text, signed_text, slug, summary_row, tag_html
 from novkit.results import (
     METHODS,
     PAPERS,
@@ -77,7 +77,7 @@ class _Report:
     def render(self, command: str) -> str:
         title = "Novelty detection in medical images"
         sections = [("findings", "Findings"), ("run", "What was run"), ("results", "Results")]
-        sections += [(_slug(name), f"Data: {name}") for name in self.datasets]
+        sections += [(slug(name, self.datasets.index(name)), name.capitalize()) for name in self.datasets]
         sections += [("reading", "How to read this"), ("provenance", "Provenance")]
         links = "".join(f'<li><a href="#{name}">{escape(text)}</a></li>' for name, text in sections)
         profiles = " and ".join(sorted({r.profile for r in self.records}))
@@ -102,20 +102,20 @@ class _Report:
             return f'<p class="lede">{n} run{"s" * (n != 1)} of baseline methods; neither paper\'s method has been run yet.</p>'
         first = self.findings[0]
         text = (
-            f"On {_place(first.dataset, first.setup)}, {METHODS[first.method]} reaches AUROC <b>{first.auroc.value:.3f}</b> "
-            f"<span class=soft>{_interval(first.auroc)}</span>"
+            f"On {place_text(first.dataset, first.setup)}, {METHODS[first.method]} reaches AUROC <b>{first.auroc.value:.3f}</b> "
+            f"<span class=soft>{interval_html(first.auroc)}</span>"
         )
         if first.baseline and first.baseline_auroc and first.difference:
             text += (
                 f"; the best baseline, {METHODS[first.baseline]}, <b>{first.baseline_auroc.value:.3f}</b> "
-                f"<span class=soft>{_interval(first.baseline_auroc)}</span>. "
+                f"<span class=soft>{interval_html(first.baseline_auroc)}</span>. "
             )
             text += {
                 "better": f"{METHODS[first.method]} is better: ",
                 "worse": f"{METHODS[first.method]} is worse: ",
                 "no clear difference": "There is no clear difference: ",
             }[first.verdict]
-            text += f"<b>{first.difference.value:+.3f}</b> <span class=soft>{_interval(first.difference, signed=True)}</span>."
+            text += f"<b>{signed_text(first.difference.value)}</b> <span class=soft>{interval_html(first.difference, signed=True)}</span>."
         else:
             text += "."
         return f'<p class="lede">{text}</p>{self._tally()}'
@@ -144,16 +144,16 @@ class _Report:
         for finding in self.findings:
             look = {"better": "better", "worse": "worse"}.get(finding.verdict, "")
             lines = [
-                f'<p class="over">{escape(finding.dataset)} {_tag(finding.synthetic)}</p>'
-                f"<h3>{SETUPS[finding.setup]}: {METHODS[finding.method]}</h3>",
-                f'<p class="big">{finding.auroc.value:.3f} <small>AUROC {_interval(finding.auroc)}</small></p>',
+                f'<p class="over">{escape(finding.dataset)} {tag_html(finding.synthetic)}</p>'
+                f"<h3>{METHODS[finding.method]}, {SHORT_SETUPS[finding.setup].lower().replace('ood', 'OOD')}</h3>",
+                f'<p class="big">{finding.auroc.value:.3f} <small>AUROC {interval_html(finding.auroc)}</small></p>',
             ]
             if finding.baseline and finding.baseline_auroc and finding.difference:
                 lines.append(
                     f"<p>Best baseline: {METHODS[finding.baseline]}, {finding.baseline_auroc.value:.3f} "
-                    f"{_interval(finding.baseline_auroc)}</p>"
+                    f"{interval_html(finding.baseline_auroc)}</p>"
                     f'<p><span class="verdict {look}">{finding.verdict.capitalize()}</span>: '
-                    f"{finding.difference.value:+.3f} {_interval(finding.difference, signed=True)}</p>"
+                    f"{signed_text(finding.difference.value)} {interval_html(finding.difference, signed=True)}</p>"
                 )
             else:
                 lines.append(f"<p>{finding.verdict.capitalize()}.</p>")
@@ -171,12 +171,12 @@ class _Report:
             kinds = [text for kind, text in SETUPS.items() if any(r.setup == kind for r in here)]
             rows.append(
                 [
-                    escape(name) + " " + (_tag(True) if any(r.synthetic for r in here) else "real images"),
+                    escape(name) + " " + (tag_html(True) if any(r.synthetic for r in here) else '<span class="tag real">real</span>'),
                     escape(", ".join(kinds)),
                     escape(", ".join(dict.fromkeys(n for r in here for n in r.normal))),
                     escape(", ".join(dict.fromkeys(n for r in here for n in r.novel))),
-                    _range(r.n_train for r in here),
-                    _range(r.n_test for r in here),
+                    range_text(r.n_train for r in here),
+                    range_text(r.n_test for r in here),
                 ]
             )
         methods = [METHODS[m] for m in METHODS if any(r.method == m for r in self.records)]
@@ -185,8 +185,8 @@ class _Report:
             "Methods": escape(", ".join(methods)),
             "Seeds": escape(", ".join(map(str, seeds))),
             "Runs": f"{len(self.records)}, each trained on normal images only",
-            "Settings tried": f"{_range(r.n_settings_tried for r in self.records)} a method and run",
-            "Images seen": f"{_range(r.images_seen for r in self.records if r.images_seen)} a trained run",
+            "Settings tried": f"{range_text(r.n_settings_tried for r in self.records)} a method and run",
+            "Images seen": f"{range_text(r.images_seen for r in self.records if r.images_seen)} a trained run",
             "Device": escape(", ".join(sorted({r.device for r in self.records}))),
         }
         heads = ["Data", "Set-ups", "Normal", "Novel", "#Training images", "#Test images"]
@@ -207,27 +207,27 @@ class _Report:
         for (_, _), part in table.groupby(["place", "dataset"], sort=True):
             best = part.loc[part["note"] == "", "auroc"].max()
             for line in part.sort_values("auroc", ascending=False).to_dict("records"):
-                rows.append(_summary_row(line, line["auroc"] == best and not line["note"]))
+                rows.append(summary_row(line, line["auroc"] == best and not line["note"]))
                 kinds.append("bound" if line["note"] else "")
-        heads = ["Data", "Set-up", "Method", "#AUROC [95 %]", "#interval", "#sd over runs", "#Average precision", "#FPR at 95 % TPR"]
-        heads += ["#Pixel AUROC", "#PRO 30 %", "#Fit (s)", "#Memory (MB)"]
+        heads = ["Data", "Set-up", "Method", "#AUROC [95 %]", "#Interval", "#sd", "#AP", "#FPR95", "#Pixel AUROC", "#PRO", "#Fit, s", "#MB"]
         caption = (
-            "Means over seeds and cases. Bold: the best of its set-up. The dashed line of the strip is chance (0.5), its right end 1. "
-            f"Italics: {UPPER_BOUND_NOTE}, no method. Press a heading to sort."
+            "Means over seeds and cases. Bold: the best of its set-up. The strip runs from 0.3 to 1, its dotted line is chance (0.5). "
+            "sd: over runs. AP: average precision. FPR95: false-positive rate at 95 % sensitivity. PRO: per-region overlap up to 30 % "
+            f"false positives. MB: peak memory. † {UPPER_BOUND_NOTE}, no method. Press a heading to sort."
         )
         inner = table_html(heads, rows, caption, sortable=True, kinds=kinds)
         return f'<section id="results" aria-labelledby="h-results"><h2 id="h-results">Results</h2>{inner}</section>'
 
     def _dataset(self, name: str) -> str:
         here = [r for r in self.records if r.dataset == name]
-        slug = _slug(name)
-        tag = _tag(any(r.synthetic for r in here))
+        own = slug(name, self.datasets.index(name))
+        mark = tag_html(any(r.synthetic for r in here))
         table = auroc_intervals(self.folder, here, n_resamples=self.n_resamples)
-        parts = [f'<section id="{slug}" aria-labelledby="h-{slug}"><h2 id="h-{slug}">Data: {escape(name)} {tag}</h2>']
+        parts = [f'<section id="{own}" aria-labelledby="h-{own}"><h2 id="h-{own}">Data: {escape(name)} {mark}</h2>']
         caption = "Symbols: mean over seeds, bars: 95 % intervals over test groups, small dots: single seeds. The vertical line is chance."
         parts.append(self.page.figure(auroc_dots(table, title=f"AUROC on {name}"), caption))
         for setup in (s for d, s in self.places if d == name):
-            parts.append(f"<h3>{SETUPS[setup]}</h3>" + _case_table(table[table["setup"] == setup]))
+            parts.append(f"<h3>{SETUPS[setup]}</h3>" + case_table(table[table["setup"] == setup]))
             parts += self._curves_and_scores(name, setup, [r for r in here if r.setup == setup and not r.variant])
         parts += self._training(name, here)
         parts += self._examples(name, here)
@@ -271,7 +271,9 @@ class _Report:
             panel = _panel([(r, load_examples(self.folder, r)) for r in own if r.seed == own[0].seed and r.normal == own[0].normal])
             if panel is None:
                 continue
-            captions = [f"{label}\n{score:.3g}" for label, score in zip(panel["labels"], panel["scores"], strict=True)]
+            captions = [
+                f"{label}\n{score:.3g}".replace("\n-", "\n−") for label, score in zip(panel["labels"], panel["scores"], strict=True)
+            ]
             note = "First images of each class in the test set, not chosen by score; below each name its novelty score."
             if "reconstructions" in panel:
                 figure = reconstructions(panel["images"], panel["reconstructions"], captions, title=f"{METHODS[method]}: reconstructions")
@@ -309,108 +311,19 @@ class _Report:
 
 
 _READING = """<section id="reading" aria-labelledby="h-reading"><h2 id="h-reading">How to read this</h2>
-<p><strong>AUROC</strong> is the chance that a novel image scores above a normal one: 0.5 is guessing, 1 is perfect. <strong>Average
-precision</strong> depends on how common novel images are in the test. <strong>FPR at 95 % TPR</strong> is the share of normal images called
-novel by a threshold that finds 95 of 100 novel ones: lower is better. <strong>PRO</strong> is the mean share of each abnormal region that is
-found, up to 30 % false-positive pixels.</p>
-<p><strong>Intervals</strong> hold the middle 95 % of bootstrap resamples of whole groups (patients, lesions or subjects), stratified by class.
-They say how far another choice of test images could move the number; the sd over runs says how much training and split move it.</p>
+<p><strong>AUROC</strong> is the chance that a novel image scores above a normal one: 0.5 is guessing, 1 is perfect.
+<strong>Average precision</strong> depends on how common novel images are in the test. <strong>FPR95</strong> is the share of normal images
+called novel by a threshold that finds 95 of 100 novel ones: lower is better. <strong>PRO</strong> is the mean share of each abnormal region
+that is found, up to 30 % false-positive pixels.</p>
+<p><strong>Intervals</strong> hold the middle 95 % of bootstrap resamples of whole groups (patients, lesions or subjects), stratified by
+class. They say how far another choice of test images could move the number; the sd over runs says how much training and split move it.</p>
 <p><strong>Better</strong> means that the 95 % interval of the mean AUROC difference, on the same resampled groups, lies above 0. The best
 baseline is picked on these test images, a choice in the baselines' favour.</p>
-<p>No method saw a novel image, a test label or a test statistic while it was trained, selected or scaled, except the oracle statistic, which is
-a bound and no method.</p></section>"""
+<p>Methods are trained, selected and scaled on normal images alone. Two things stand apart: the oracle statistic is chosen on the test
+labels, a bound and no method; variants called faithful repeat choices of published code, some of which use the test.</p></section>"""
 
 
-# ---- pieces ----------------------------------------------------------------------------------------------------------
-
-
-def _slug(name: str) -> str:
-    return "data-" + "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
-
-
-def _tag(synthetic: bool) -> str:
-    return '<span class="tag">synthetic</span>' if synthetic else ""
-
-
-def _interval(interval: Interval, *, signed: bool = False) -> str:
-    low, high = (f"{value:+.3f}" if signed else f"{value:.3f}" for value in (interval.low, interval.high))
-    return f"[{low}, {high}]"
-
-
-def _place(dataset: str, setup: str) -> str:
-    words = {"generated_ood": "generated out-of-distribution {} images", "one_vs_rest": "one-vs-rest on {} images"}
-    return words.get(setup, "rest-vs-one on {} images").format(escape(dataset))
-
-
-def _range(values: Iterable[float]) -> str:
-    found = sorted(set(values))
-    if not found:
-        return "–"
-    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,}–{found[-1]:,}"
-
-
-def _strip(low: float, value: float, high: float, colour: str) -> str:
-    """A little picture of an interval, AUROC 0.3 to 1; it needs no script, so it is there on any paper."""
-
-    def x(auroc: float) -> float:
-        return round(120 * (max(auroc, 0.3) - 0.3) / 0.7, 1)
-
-    return (
-        f'<svg class="strip" viewBox="0 0 120 14" role="img" aria-label="interval {low:.3f} to {high:.3f}">'
-        f'<line class="track" x1="0" x2="120" y1="7" y2="7"/><line class="half" x1="{x(0.5)}" x2="{x(0.5)}" y1="0" y2="14"/>'
-        f'<line x1="{x(low)}" x2="{x(high)}" y1="7" y2="7" stroke="{colour}" stroke-width="3" stroke-linecap="round"/>'
-        f'<circle cx="{x(value)}" cy="7" r="4.5" fill="{colour}"/></svg>'
-    )
-
-
-def _number(value: float, form: str) -> tuple[str, str]:
-    """(shown, sorted by)."""
-    return ("–", "") if pd.isna(value) else (format(value, form), f"{value:.9g}")
-
-
-def _summary_row(line: dict, best: bool) -> list[str | tuple[str, str]]:
-    colour, _, _ = method_look(line["method"])
-    auroc = f"{line['auroc']:.3f} [{line['low']:.3f}, {line['high']:.3f}]"
-    name = escape(line["display_name"]) + (f" † <span class=soft>{line['note']}</span>" if line["note"] else "")
-    mark = ('<span class="best">', "</span>") if best else ("", "")
-    return [
-        escape(line["dataset"]) + (" " + _tag(True) if line["synthetic"] else ""),
-        SETUPS[line["setup"]],
-        f"{mark[0]}{name}{mark[1]}",
-        (f"{mark[0]}{auroc}{mark[1]}", f"{line['auroc']:.9g}"),
-        (_strip(line["low"], line["auroc"], line["high"], colour), f"{line['low']:.9g}"),
-        _number(line["auroc_sd"], ".3f"),
-        _number(line["average_precision_mean"], ".3f"),
-        _number(line["fpr95_mean"], ".3f"),
-        _number(line["pixel_auroc_mean"], ".3f"),
-        _number(line["pixel_pro_mean"], ".3f"),
-        _number(line["seconds_fit_mean"], ".1f"),
-        _number(line["peak_memory_mb_mean"], ",.0f"),
-    ]
-
-
-def _case_table(table: pd.DataFrame) -> str:
-    """Methods down, cases across, AUROC with interval; nothing where there is one case, which the summary already shows."""
-    cases = list(dict.fromkeys(table["case"]))
-    if len(cases) < 2:
-        return ""
-    rows, kinds = [], []
-    best = table[table["note"] == ""].groupby("case")["auroc"].max()
-    for name, part in table.groupby("display_name", sort=False):
-        row: list[str | tuple[str, str]] = [escape(str(name)) + (" †" if part["note"].iloc[0] else "")]
-        for case in cases:
-            found = part[part["case"] == case].to_dict("records")
-            if not found:
-                row.append(("–", ""))
-                continue
-            line = found[0]
-            text = f"{line['auroc']:.3f} <span class=soft>[{line['low']:.3f}, {line['high']:.3f}]</span>"
-            bold = line["auroc"] == best.get(case) and not line["note"]
-            row.append((f'<span class="best">{text}</span>' if bold else text, f"{line['auroc']:.9g}"))
-        rows.append(row)
-        kinds.append("bound" if part["note"].iloc[0] else "")
-    caption = f"AUROC [95 % interval] by case, mean over seeds. Bold: the best of its column. † {UPPER_BOUND_NOTE}."
-    return table_html(["Method", *(f"#{case}" for case in cases)], rows, caption, sortable=True, kinds=kinds)
+# ---- what is drawn --------------------------------------------------------------------------------------------------
 
 
 def _merged(runs: Sequence[Scores]) -> Scores:
@@ -419,7 +332,7 @@ def _merged(runs: Sequence[Scores]) -> Scores:
         [pd.DataFrame({"id": r.id, "group": r.group, "label": r.label, "condition": r.condition, "score": r.score}) for r in runs]
     )
     frame = frame.drop_duplicates("id")
-    return Scores(*(frame[name].to_numpy() for name in ("id", "group", "label", "condition", "score")))
+    return Scores(**{name: frame[name].to_numpy() for name in ("id", "group", "label", "condition", "score")})
 
 
 def _panel(parts: Sequence[tuple[Record, dict[str, np.ndarray] | None]]) -> dict[str, np.ndarray] | None:

@@ -18,7 +18,13 @@ _BATCH = 64
 
 
 def score_folder(
-    detector: str | Path, folder: str | Path, out: str | Path, *, maps: str | Path | None = None, device: str = "auto", progress: bool = True
+    detector: str | Path,
+    folder: str | Path,
+    out: str | Path,
+    *,
+    maps: str | Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
 ) -> tuple[int, int]:
     """Score every image below `folder`; returns how many there are and how many lie above the threshold.
 

@@ -29,6 +29,7 @@ class LoopSettings:
 
     batch_size: images a step, over all processes together. gradient_clip: largest norm of one optimiser's gradient.
     precision: "no" (float32), "bf16" (CUDA only), "auto" (bf16 where the GPU computes in it, else float32).
+    least_steps: of an epoch; a small set is gone through several times to reach them, so that an epoch means the same learning everywhere.
     checkpoint_seconds: a checkpoint is written at the first end of an epoch this long after the last one, and at the end.
     """
 
@@ -36,11 +37,14 @@ class LoopSettings:
     batch_size: int
     gradient_clip: float | None = None
     precision: str = "auto"
+    least_steps: int = 1
     checkpoint_seconds: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise SettingsError(f"epochs is {self.epochs} and batch_size {self.batch_size}: both must be at least 1.")
+        if self.epochs < 1 or self.batch_size < 1 or self.least_steps < 1:
+            raise SettingsError(
+                f"epochs is {self.epochs}, batch_size {self.batch_size}, least_steps {self.least_steps}: all must be at least 1."
+            )
         if self.gradient_clip is not None and not self.gradient_clip > 0:
             raise SettingsError(f"gradient_clip is {self.gradient_clip}: choose a norm above 0, or None.")
         if self.precision not in ("auto", "no", "bf16"):
@@ -104,7 +108,8 @@ class Objective(ABC):
 
 @dataclass(frozen=True)
 class History:
-    """epochs: for each epoch {"epoch", "phase", training means, "val_…" values, "seconds", "best" (so far, in its phase)}, JSON-able.
+    """epochs: for each epoch {"epoch", "phase", training means, "val_…" values, "steps", "images" (seen), "seconds", "best"
+    (so far, in its phase)}, JSON-able.
 
     best_epoch: the epoch whose weights the modules hold, counted from 0.
     """
@@ -137,7 +142,7 @@ def train(
         modules = objective.modules
         loss_of = accelerator.prepare(_Loss(objective))
         optimizers = objective.optimizers()
-        batches = _Batches(images, settings.batch_size, accelerator, seed)
+        batches = _Batches(images, settings.batch_size, accelerator, seed, settings.least_steps)
         run = _describe(objective, optimizers, images, val_images, settings, seed)
         checkpoints = None if folder is None else CheckpointFolder(folder, run)
         state = Checkpoint(epoch=-1, best_epoch=-1, best_loss=math.inf, weights={}, best={}, optimizers={}, history=[])
@@ -162,6 +167,7 @@ def train(
                 row: dict[str, Any] = {"epoch": epoch, "phase": phase}
                 row |= _train_epoch(objective, loss_of, optimizers, batches, before, settings.gradient_clip, accelerator, bar)
                 row |= _validate(objective, val_images, before, accelerator)
+                row |= {"steps": len(batches), "images": batches.used}
                 row |= {"seconds": time.monotonic() - began, "best": row["val_loss"] < state.best_loss}
                 state.epoch = epoch
                 state.history.append(row)
@@ -262,7 +268,7 @@ class _Batches:
     On CUDA the images stay on the device where they fill no more than a third of what is free there.
     """
 
-    def __init__(self, images: np.ndarray, batch_size: int, accelerator: Accelerator, seed: int) -> None:
+    def __init__(self, images: np.ndarray, batch_size: int, accelerator: Accelerator, seed: int, least_steps: int = 1) -> None:
         self.images, self.seed, self.device = images, seed, accelerator.device
         self.world, self.rank = accelerator.num_processes, accelerator.process_index
         if self.world > 1 and batch_size < 2 * self.world:
@@ -271,8 +277,10 @@ class _Batches:
         if len(images) < least:
             raise DataError(f"There are {len(images)} training images: give at least {least}.")
         n = len(images) if len(images) % batch_size >= least else len(images) - len(images) % batch_size
-        self.bounds = [(part.start, part.stop) for part in chunks(n, batch_size)]
-        self.used = n  # images an epoch
+        once = [(part.start, part.stop) for part in chunks(n, batch_size)]
+        self.passes = -(-least_steps // len(once))
+        self.bounds = [(first + k * len(images), last + k * len(images)) for k in range(self.passes) for first, last in once]
+        self.used = n * self.passes  # images an epoch
         self.resident: Tensor | None = None
         if self.device.type == "cuda":
             size = images.nbytes * (2 if images.dtype == np.uint16 else 1)
@@ -286,7 +294,8 @@ class _Batches:
 
     def epoch(self, before: Step) -> Iterator[tuple[Step, Tensor, float]]:
         """(step, batch, its share of the batch of all processes); the order is a function of (seed, epoch)."""
-        order = torch.randperm(len(self.images), generator=torch_generator(self.seed, "order", before.epoch))
+        generator = torch_generator(self.seed, "order", before.epoch)
+        order = torch.cat([torch.randperm(len(self.images), generator=generator) for _ in range(self.passes)])
         if self.resident is not None:
             order = order.to(self.device)
         for number, (first, last) in enumerate(self.bounds):

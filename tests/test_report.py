@@ -52,7 +52,7 @@ def fabricate(
                             Record(**values),
                             Scores(ids, groups, y, condition, score),
                             history=history(number) if with_extras else None,
-                            examples=examples(condition, score) if with_extras else None,
+                            examples=examples(condition, score, y) if with_extras else None,
                         )
                     )
     return stored
@@ -67,13 +67,13 @@ def history(number: int) -> list[dict]:
     return epochs
 
 
-def examples(condition: np.ndarray, score: np.ndarray) -> dict[str, np.ndarray]:
+def examples(condition: np.ndarray, score: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(0)
     rows = np.concatenate([np.flatnonzero(condition == name)[:4] for name in sorted(set(condition))])
     yy, xx = np.mgrid[:32, :32]
     images = np.stack([np.exp(-((xx - 16) ** 2 + (yy - 16 - i % 4) ** 2) / 90) for i in range(len(rows))])
     masks = np.zeros((len(rows), 32, 32), bool)
-    masks[condition[rows] != condition[rows][0], 10:16, 12:20] = True
+    masks[y[rows] == 1, 10:16, 12:20] = True
     shown = np.clip(images + 0.3 * masks, 0, 1)
     return {
         "images": (shown[:, None] * 255).astype(np.uint8),
@@ -173,7 +173,7 @@ def test_page_holds_what_it_should(made):
     assert links
     assert all(link.startswith("#") and link[1:] in ids for link in links)
     assert sum(tag == "h1" for tag, _ in reader.tags) == 1
-    plots = [attrs for tag, attrs in reader.tags if attrs.get("class") == "plot"]
+    plots = [attrs for tag, attrs in reader.tags if "data-figure" in attrs]
     assert len(plots) == 1 + 2 * 2 + 2 + 4  # dots; ROC and scores of two set-ups; training and two sheets of two methods
     assert all(len(attrs["aria-label"]) > 30 for attrs in plots)
     for words in (
@@ -204,11 +204,11 @@ def test_page_is_one_file(made):
 def test_summary_has_every_method_and_set_up(made):
     folder, path = made
     html = path.read_text(encoding="utf-8")
-    section = html[html.index('<section id="results"') : html.index('<section id="data-brain"')]
+    section = html[html.index('<section id="results"') : html.index('<section id="data-0-brain"')]
     rows = re.findall(r"<tr(?: class=\"(\w+)\")?><td>(.*?)</tr>", section, re.S)
     assert len(rows) == 10
     for kind, row in rows:
-        assert (kind == "bound") == ("upper bound" in row)
+        assert (kind == "bound") == ("upper bound" in row) == ("†" in row)
     for setup in ("one_vs_rest", "generated_ood"):
         runs = [load_scores(folder, r) for r in load_results(folder) if r.method == "pixel_zscore" and r.setup == setup]
         assert f"{mean_auroc(runs, n_resamples=200).value:.3f}" in section
@@ -227,10 +227,10 @@ def test_real_data_and_baselines_alone(tmp_path):
     fabricate(
         tmp_path, skill={"pixel_zscore": 1.0}, seeds=1, synthetic=False, extras=False, cases={"my images": [("rest_vs_one", ["rare"])]}
     )
-    reader, text = read(write_report(tmp_path, tmp_path / "out" / "page.html", n_resamples=20))
+    _, text = read(write_report(tmp_path, tmp_path / "out" / "page.html", n_resamples=20))
     assert "Synthetic" not in text
     assert "neither paper's method has been run" in text
-    assert "real images" in text
+    assert "my images real" in text
     assert "--data FOLDER --normal 'healthy' --novel 'rare'" in text
     assert (tmp_path / "out" / "page.html").exists()
 

@@ -140,7 +140,9 @@ class Alocc(AutoencoderDetector):
         pictures = self.reconstruct(val)
         logits = self._components(val)["score"]
         if pictures.std(axis=0).max() < 1e-4 or not logits.std() > 1e-6:
-            raise TrainingError("alocc has collapsed, it makes the same of every held-out image: raise reconstruction_weight or change seed.")
+            raise TrainingError(
+                "alocc has collapsed, it makes the same of every held-out image: raise reconstruction_weight or change seed."
+            )
 
     @torch.inference_mode()
     def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -161,4 +163,6 @@ class Alocc(AutoencoderDetector):
     def _restore(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         self._build(self.image_shape_)
         for part, network in {"reconstructor": self.autoencoder_, "discriminator": self.discriminator_}.items():
-            network.load_state_dict({name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")})
+            network.load_state_dict(
+                {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
+            )

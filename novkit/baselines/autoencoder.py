@@ -29,6 +29,7 @@ class AutoencoderSettings(Presets):
     lr: float = 1e-3  # [C]
     weight_decay: float = 1e-6  # [C]
     precision: str = "auto"
+    least_steps: int = 1  # [O] of an epoch: small sets are gone through several times
 
     def __post_init__(self) -> None:
         if self.latent < 1:
@@ -37,7 +38,7 @@ class AutoencoderSettings(Presets):
     @classmethod
     def quick(cls, **changes: Any) -> Self:
         """Minutes on two CPU cores, at 64×64 [O]."""
-        return cls(**{"epochs": 16, "batch_size": 64, **changes})
+        return cls(**{"epochs": 16, "batch_size": 64, "least_steps": 20, **changes})
 
 
 def bottleneck_autoencoder(shape: tuple[int, int, int], width: int, latent: int) -> Autoencoder:
@@ -56,7 +57,7 @@ def run_training(detector: Detector, part: str, objective: Objective, images: np
         objective,
         images,
         val,
-        LoopSettings(epochs=epochs, batch_size=s.batch_size, precision=s.precision),
+        LoopSettings(epochs=epochs, batch_size=s.batch_size, precision=s.precision, least_steps=s.least_steps),
         seed=seed_for(detector.seed, part),
         device=detector.device,
         folder=detector._checkpoints(part),
@@ -102,7 +103,9 @@ class AutoencoderDetector(Detector):
     def reconstruct(self, X: np.ndarray) -> np.ndarray:
         """x̂: (n, channels, height, width) float32 in [0, 1]."""
         images = self._checked(X)
-        return np.concatenate([self.autoencoder_(x).float().cpu().numpy() for x in batches(images, SCORING_BATCH, place(self.autoencoder_, self.device))])
+        return np.concatenate(
+            [self.autoencoder_(x).float().cpu().numpy() for x in batches(images, SCORING_BATCH, place(self.autoencoder_, self.device))]
+        )
 
     def _residuals(self, images: np.ndarray) -> Any:
         for x in batches(images, SCORING_BATCH, place(self.autoencoder_, self.device)):

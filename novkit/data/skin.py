@@ -257,7 +257,9 @@ def _light(rng: np.random.Generator, canvas: _Canvas) -> np.ndarray:
 def _line(distance: np.ndarray, width: float, canvas: _Canvas) -> np.ndarray:
     """Opacity of a line: thinner than a pixel means fainter, never jagged."""
     drawn = max(width, 1.1 / canvas.size)
-    return width / drawn * np.exp(-((distance / drawn) ** 2))
+    profile = np.maximum(1 - (distance * (0.5 / drawn)) ** 2, 0)
+    profile *= profile
+    return width / drawn * profile * profile  # (1 − d²/4)⁴ is near exp(−d²), and much quicker
 
 
 def _hairs(rng: np.random.Generator, canvas: _Canvas, image: np.ndarray) -> np.ndarray:

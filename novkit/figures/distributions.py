@@ -1,6 +1,7 @@
 """Where each class's scores lie: the picture behind an AUROC."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,7 +9,9 @@ from plotly.subplots import make_subplots
 
 from novkit.errors import DataError
 from novkit.evaluation import Scores
-from novkit.figures.style import NORMAL_COLOUR, condition_looks, faint, finish, method_name
+from novkit.figures.style import NORMAL_COLOUR, NOVEL_COLOURS, condition_looks, faint, finish, legend_on_top, method_name
+
+_MOST_CLASSES = 6  # more outlines than this cannot be told apart
 
 
 def score_distributions(
@@ -17,22 +20,29 @@ def score_distributions(
     """Histograms of the scores, as densities over shared bins, normal against each novel class.
 
     panels: scores under a method id or any name, one panel each, side by side; or one run's scores.
-    bins: equal bins over a panel's scores. A long upper tail (above the 99.5th percentile) is gathered in the last bin; the axis says so.
+    bins: equal bins over a panel's scores, fewer where a class has few images. A long upper tail (above the 99.5th percentile) is gathered
+    in the last bin; the axis says so. More than six novel classes are drawn as one.
     threshold: marked where given (for a single panel).
     """
     named = {"": panels} if isinstance(panels, Scores) else dict(panels)
     if not named:
         raise DataError("There are no scores to draw: pass at least one run.")
     looks = condition_looks([name for scores in named.values() for name in scores.condition[scores.label == 1]])
+    if len(looks) > _MOST_CLASSES:
+        one = f"novel ({len(looks)} classes)"
+        named = {key: replace(scores, condition=np.where(scores.label == 1, one, scores.condition)) for key, scores in named.items()}
+        looks = {one: (NOVEL_COLOURS[0], "solid")}
     columns = min(len(named), 3)
     rows = -(-len(named) // columns)
+    height = 120 + 240 * rows
     figure = make_subplots(
-        rows, columns, subplot_titles=[method_name(name) for name in named], horizontal_spacing=0.07, vertical_spacing=0.36 / max(rows, 2)
+        rows, columns, subplot_titles=[method_name(name) for name in named], horizontal_spacing=0.05, vertical_spacing=90 / height
     )
     seen: set[str] = set()
     for index, scores in enumerate(named.values()):
         row, column = index // columns + 1, index % columns + 1
-        edges, n_above = _edges(scores.score, bins)
+        smallest = min((np.sum((scores.label == 1) & (scores.condition == name)) or len(scores) for name in looks), default=len(scores))
+        edges, n_above = _edges(scores.score, int(np.clip(3 * np.sqrt(smallest), 8, max(8, bins))))
         classes = [("normal", scores.label == 0, NORMAL_COLOUR, "solid")]
         classes += [(str(name), (scores.label == 1) & (scores.condition == name), *look) for name, look in looks.items()]
         for name, chosen, colour, dash in classes:
@@ -55,11 +65,13 @@ def score_distributions(
             seen.add(name)
         tail = f", {n_above} higher ones in the last bin" if n_above else ""
         figure.update_xaxes(title_text=f"novelty score (method's own units{tail})", row=row, col=column)
-    figure.update_yaxes(title_text="density", col=1)
+    figure.update_yaxes(title_text="density (per unit of score)", col=1)
+    figure.update_yaxes(showticklabels=False, rangemode="tozero")
     if threshold is not None and len(named) == 1:
         figure.add_vline(threshold, line={"dash": "dash", "width": 1.5, "color": "#8C8C8C"}, annotation_text="threshold")
-    figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1 + 0.34 / rows, "yanchor": "bottom"}, margin_t=140)
-    return finish(figure, title=title, alt=_alt(named), height=140 + 250 * rows)
+    legend_on_top(figure, height)
+    figure.update_layout(margin_t=96)
+    return finish(figure, title=title, alt=_alt(named), height=height)
 
 
 def _edges(score: np.ndarray, bins: int) -> tuple[np.ndarray, int]:

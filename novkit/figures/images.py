@@ -134,7 +134,7 @@ def _sheet(rows: list[list[np.ndarray]], captions: list[list[str]], row_names: l
             figure.add_annotation(x=x, y=y, text=_plain(text), yanchor="bottom", **at)
     for r, text in enumerate(row_names):
         y = r * (height + head) + head + height / 2
-        figure.add_annotation(x=-8, y=y, text=text, textangle=-90, xanchor="right", **at)
+        figure.add_annotation(x=0, xshift=-4, y=y, text=text, textangle=-90, xanchor="right", **(at | {"xref": "x domain"}))
     scale = min(1.0, 860 / sheet.shape[1])
     finish(figure, title=title, alt=alt, height=round(sheet.shape[0] * scale) + 90)
     return figure.update_layout(margin={"l": 34, "r": 10, "t": 72, "b": 12}, showlegend=False)

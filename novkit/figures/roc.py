@@ -41,9 +41,9 @@ def roc_curves(
     square = {"range": [-0.01, 1.01], "constrain": "domain", "dtick": 0.2}
     figure.update_xaxes(title_text="false-positive rate (share of normal images)", **square)
     figure.update_yaxes(title_text="true-positive rate (share of novel images)", scaleanchor="x", **square)
-    figure.update_layout(legend={"title": {"text": "AUROC [95 % interval]"}, "y": 0.5, "yanchor": "middle"})
+    figure.update_layout(legend={"title": {"text": "AUROC [95 % interval]", "font": {"size": 12}}, "y": 0.5, "yanchor": "middle"})
     ranked = "; ".join(
         f"{method_name(name)} AUROC {found[name].value:.3f}, interval {found[name].low:.3f} to {found[name].high:.3f}"
         for name in sorted(runs, key=lambda name: -found[name].value)
     )
-    return finish(figure, title=title, alt=f"ROC curves, best first. {ranked}.", height=480)
+    return finish(figure, title=title, alt=f"ROC curves, best first. {ranked}.", height=500, width=840)

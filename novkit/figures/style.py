@@ -58,12 +58,22 @@ def _template() -> go.layout.Template:
         "showline": False,
         "ticks": "",
         "automargin": True,
-        "title": {"standoff": 10},
+        "title": {"standoff": 10, "font": {"size": 12}},
+        "exponentformat": "power",
     }
     return go.layout.Template(
         layout={
             "font": {"family": FONT, "size": 13, "color": INK},
-            "title": {"font": {"size": 16}, "x": 0, "xref": "paper", "xanchor": "left", "yref": "container", "y": 0.97, "yanchor": "top"},
+            "title": {
+                "font": {"size": 16},
+                "x": 0,
+                "xref": "container",
+                "xanchor": "left",
+                "yref": "container",
+                "y": 1,
+                "yanchor": "top",
+                "pad": {"t": 6},
+            },
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "xaxis": axis,
@@ -83,6 +93,13 @@ TEMPLATE = _template()
 def finish(figure: go.Figure, *, title: str, alt: str, height: int = 420, width: int | None = None) -> go.Figure:
     """Give a figure its template, title, size and alternative text."""
     return figure.update_layout(template=TEMPLATE, title_text=title, height=height, width=width, meta={"alt": alt})
+
+
+def legend_on_top(figure: go.Figure, height: int) -> None:
+    """Put the legend in one line under the title, whatever the figure's height."""
+    figure.update_layout(
+        legend={"orientation": "h", "x": 0, "xref": "container", "y": 1 - 34 / height, "yref": "container", "yanchor": "top"}
+    )
 
 
 def describe(figure: go.Figure) -> str:

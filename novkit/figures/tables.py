@@ -23,31 +23,31 @@ def auroc_dots(table: pd.DataFrame, *, title: str = "AUROC by method") -> go.Fig
     methods = list(dict.fromkeys(table["display_name"]))
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
+    height = 90 + rows * (105 + 24 * len(methods))
     figure = make_subplots(
         rows,
         columns,
         subplot_titles=["<br>".join([SETUPS[name[0]], *name[1:]]) for name in names],
         shared_yaxes=True,
         horizontal_spacing=0.04,
-        vertical_spacing=0.3 / rows,
+        vertical_spacing=105 / height,
     )
     for index, name in enumerate(names):
         row, column = index // columns + 1, index % columns + 1
         part = table[(table[panels] == list(name)).all(axis=1)]
         for line in part.itertuples():
             _add_dot(figure, line, row, column)
-        figure.add_vline(0.5, line={"color": GRID, "width": 2}, row=row, col=column)
+        figure.add_vline(0.5, line={"color": "#8C8C8C", "width": 1.2, "dash": "dot"}, row=row, col=column)
     low = min(0.45, float(table["low"].min()) - 0.02, *(min(seeds) - 0.02 for seeds in table["seeds"]))
     figure.update_xaxes(range=[max(0, math.floor(low * 20) / 20), 1.01])
-    figure.update_xaxes(title_text="AUROC (0.5 is chance)", row=rows)
+    figure.update_xaxes(title_text="AUROC (0.5 is chance)")
     figure.update_yaxes(categoryorder="array", categoryarray=methods[::-1], range=[-0.6, len(methods) - 0.4], showgrid=False)
     figure.update_layout(showlegend=False, margin_t=100)
     alt = "; ".join(
         f"{' '.join([SETUPS[line['setup']], line.get('case', '')]).strip()}, {line['display_name']} {line['auroc']:.3f}"
         for line in table.to_dict("records")
     )
-    figure = finish(figure, title=title, alt=f"AUROC with 95 % intervals. {alt}.", height=130 + rows * (70 + 26 * len(methods)))
-    return figure
+    return finish(figure, title=title, alt=f"AUROC with 95 % intervals. {alt}.", height=height)
 
 
 def _add_dot(figure: go.Figure, line, row: int, column: int) -> None:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from novkit.errors import DataError
-from novkit.figures.style import GRID, NORMAL_COLOUR, NOVEL_COLOURS, finish
+from novkit.figures.style import GRID, NORMAL_COLOUR, NOVEL_COLOURS, finish, legend_on_top
 
 _NOT_DRAWN = {"epoch", "seconds", "best"}
 
@@ -27,7 +27,8 @@ def training_curves(epochs: Sequence[Mapping[str, Any]], *, title: str = "Traini
         raise DataError("The epochs hold no numbers to draw: they need at least a loss.")
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
-    figure = make_subplots(rows, columns, subplot_titles=[_words(n) for n in names], horizontal_spacing=0.08, vertical_spacing=0.4 / rows)
+    height = 110 + 230 * rows
+    figure = make_subplots(rows, columns, subplot_titles=[_words(n) for n in names], horizontal_spacing=0.08, vertical_spacing=90 / height)
     x = list(range(1, len(epochs) + 1))
     shown: set[str] = set()
     for index, name in enumerate(names):
@@ -67,14 +68,15 @@ def training_curves(epochs: Sequence[Mapping[str, Any]], *, title: str = "Traini
                 figure.add_vrect(start - 0.5, stop + 0.5, fillcolor=GRID, opacity=0.5, line_width=0, row=row, col=column)
             if phase and index == 0:
                 figure.add_annotation(
-                    x=start, y=1, yref="y domain", text=phase, showarrow=False, xanchor="left", yanchor="bottom", font={"size": 11},
+                    x=start - 0.4, y=1, yref="y domain", text=phase, showarrow=False, xanchor="left", yanchor="bottom", font={"size": 11},
                     row=row, col=column, yshift=-14,
                 )  # fmt: skip
-    figure.update_xaxes(title_text="epoch", row=rows)
+    figure.update_xaxes(title_text="epoch", tickformat="d")
     figure.update_yaxes(title_text="value (no unit)", col=1)
-    figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1 + 0.3 / rows, "yanchor": "bottom"}, margin_t=120)
+    legend_on_top(figure, height)
+    figure.update_layout(margin_t=100)
     last = ", ".join(f"{_words(key)} {epochs[-1][key]:.4g}" for key in keys if _is_number(epochs[-1].get(key)))
-    return finish(figure, title=title, alt=f"Training curves over {len(epochs)} epochs; at the last: {last}.", height=120 + 240 * rows)
+    return finish(figure, title=title, alt=f"Training curves over {len(epochs)} epochs; at the last: {last}.", height=height)
 
 
 def _add_kept(figure: go.Figure, points: list[tuple[int, Any]], legend: bool, row: int, column: int) -> None:

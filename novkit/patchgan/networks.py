@@ -30,7 +30,7 @@ class Reconstructor(nn.Module):
         self.up = nn.ModuleList(  # each reads what is below it and the skip from its own height
             _block(nn.ConvTranspose2d(2 * i, o, 4, stride=2, padding=1)) for i, o in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.last = nn.ConvTranspose2d(2 * widths[0], channels, 4, stride=2, padding=1)
+        self.last = nn.Sequential(nn.Conv2d(2 * widths[0], 4 * channels, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         h = torch.cat([x * (1 - mask), mask.expand(len(x), -1, -1, -1)], dim=1)
@@ -45,22 +45,15 @@ class Reconstructor(nn.Module):
 
 
 def _block(convolution: nn.Module) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.LeakyReLU(0.1))  # type: ignore[arg-type]
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.LeakyReLU(0.1, inplace=True))  # type: ignore[arg-type]
 
 
-class _Scale(nn.Module):
-    """One view of the image: logits on a grid of its own, averaged over each patch."""
-
-    def __init__(self, channels: int, width: int, halvings: int) -> None:
-        super().__init__()
-        widths = _widths(width, halvings)
-        layers: list[nn.Module] = []
-        for i, o in zip([channels, *widths[:-1]], widths, strict=True):
-            layers += [spectral_norm(nn.Conv2d(i, o, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
-        layers += [spectral_norm(nn.Conv2d(widths[-1], widths[-1], 3, padding=1)), nn.LeakyReLU(0.2)]
-        self.features = nn.Sequential(*layers)
-        self.logit = spectral_norm(nn.Conv2d(widths[-1], 1, 1))
-        self.width = widths[-1]
+def _view(channels: int, widths: list[int]) -> nn.Sequential:
+    """Features of the image at one scale, on a grid of their own."""
+    layers: list[nn.Module] = []
+    for i, o in zip([channels, *widths[:-1]], widths, strict=True):
+        layers += [spectral_norm(nn.Conv2d(i, o, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, spectral_norm(nn.Conv2d(widths[-1], widths[-1], 3, padding=1)), nn.LeakyReLU(0.2))
 
 
 class Discriminator(nn.Module):
@@ -74,9 +67,11 @@ class Discriminator(nn.Module):
         super().__init__()
         channels = shape[0]
         halvings = max(1, min(grid.patch.bit_length() - 2, 4))  # the logits' grid is about twice as fine as the patches'
-        self.scales = nn.ModuleList(_Scale(channels, width, halvings) for _ in range(scales))
+        widths = _widths(width, halvings)
+        inner = widths[-1]
         self.grid = (grid.rows, grid.columns)
-        inner = self.scales[-1].width
+        self.scales = nn.ModuleList(_view(channels, widths) for _ in range(scales))
+        self.to_logit = nn.ModuleList(spectral_norm(nn.Conv2d(inner, 1, 1)) for _ in range(scales))
         self.to_global = (
             nn.Sequential(
                 spectral_norm(nn.Conv2d(inner, inner, 4, stride=2, padding=1)),
@@ -91,14 +86,11 @@ class Discriminator(nn.Module):
 
     def views(self, x: Tensor) -> list[Tensor]:
         """Features of the image at its own size, and at half of it where there are two scales."""
-        features = []
-        for number, scale in enumerate(self.scales):
-            features.append(scale.features(F.avg_pool2d(x, 2) if number else x))
-        return features
+        return [scale(F.avg_pool2d(x, 2) if number else x) for number, scale in enumerate(self.scales)]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         views = self.views(x)
-        logits = [self._to_patches(scale.logit(view)).flatten(1) for scale, view in zip(self.scales, views, strict=True)]
+        logits = [self._to_patches(logit(view)).flatten(1) for logit, view in zip(self.to_logit, views, strict=True)]
         patch_logit = torch.stack(logits).mean(dim=0)
         return patch_logit, None if self.to_global is None else self.to_global(views[-1]).squeeze(1)
 

@@ -46,7 +46,9 @@ class Tend(Detector):
 
     def _loop(self, epochs: int) -> LoopSettings:
         s = self.settings_
-        return LoopSettings(epochs=epochs, batch_size=s.batch_size, gradient_clip=s.gradient_clip, precision=s.precision)
+        return LoopSettings(
+            epochs=epochs, batch_size=s.batch_size, gradient_clip=s.gradient_clip, precision=s.precision, least_steps=s.least_steps
+        )
 
     def fit_autoencoder(self, images: np.ndarray, val: np.ndarray) -> Autoencoder:
         """Stage 1: returns the autoencoder with its best held-out reconstruction."""

@@ -50,6 +50,7 @@ class TendSettings(Presets):
     weight_decay: float = 1e-6  # [C]
     gradient_clip: float | None = None  # [O]
     precision: str = "auto"  # [O] bf16 on GPUs that have it
+    least_steps: int = 1  # [O] of an epoch: small sets are gone through several times
     # score
     score_weight: float = 0.1  # [C] λ: (1 − λ) probability + λ distance
     distance: str = "centre"  # "centre" [C] | "margin" [P, literally]: max(0, ‖z − c‖² − R)
@@ -74,7 +75,7 @@ class TendSettings(Presets):
     @classmethod
     def quick(cls, **changes: Any) -> "TendSettings":
         """Minutes on two CPU cores, at 64×64 [O]."""
-        return cls(**{"epochs_autoencoder": 8, "epochs": 16, "warmup": 3, "embedding": 128, "batch_size": 64, **changes})
+        return cls(**{"epochs_autoencoder": 8, "epochs": 16, "warmup": 3, "embedding": 128, "batch_size": 64, "least_steps": 20, **changes})
 
 
 def _tuples(values: dict) -> dict:

@@ -39,7 +39,9 @@ def test_published_network_at_32_rgb():
     assert isinstance(autoencoder.decoder[-1], nn.ConvTranspose2d)
 
 
-@pytest.mark.parametrize("shape", [(1, 16, 16), (1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 96, 64), (1, 224, 224)])
+@pytest.mark.parametrize(
+    "shape", [(1, 16, 16), (1, 28, 28), (3, 28, 28), (1, 32, 32), (3, 32, 32), (1, 64, 64), (3, 96, 64), (1, 224, 224)]
+)
 def test_shapes_in_and_out(shape):
     x = torch.rand(2, *shape)
     autoencoder = autoencoder_for(shape)

@@ -20,7 +20,9 @@ TINY = TendSettings(width=4, embedding=16, epochs_autoencoder=2, epochs=6, warmu
 
 
 def fitted(settings: TendSettings = TINY, seed: int = 0, **kwargs) -> Tend:
-    return Tend(settings, seed=seed, device="cpu", progress=False, **kwargs).fit(blobs(96), blobs(32, seed=1), X_threshold=blobs(32, seed=2))
+    return Tend(settings, seed=seed, device="cpu", progress=False, **kwargs).fit(
+        blobs(96), blobs(32, seed=1), X_threshold=blobs(32, seed=2)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +167,13 @@ def test_published_transformations_can_be_trained_on():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"warmup": 6}, "warmup"), ({"score_weight": 1.5}, "λ"), ({"radius": 0.0}, "positive"), ({"distance": "cosine"}, "centre"), ({"transformations": "all"}, "published")],
+    [
+        ({"warmup": 6}, "warmup"),
+        ({"score_weight": 1.5}, "λ"),
+        ({"radius": 0.0}, "positive"),
+        ({"distance": "cosine"}, "centre"),
+        ({"transformations": "all"}, "published"),
+    ],
 )
 def test_impossible_settings_are_refused(changes, message):
     with pytest.raises(SettingsError, match=message):

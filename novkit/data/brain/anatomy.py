@@ -189,7 +189,7 @@ class Anatomy:
         size = rng.normal(0.95, 0.025)
         roll, pitch, yaw = np.deg2rad(np.clip(rng.normal(0, (2.5, 3.0, 5.0)), (-5, -6, -11), (5, 6, 11)))
         healthy = float(np.clip(rng.normal(0.6, 1.0), -1.0, 3.0))
-        more = float(rng.uniform(3.2, 5.8))
+        more = float(rng.uniform(2.8, 5.4))
         limit = _FOLD_FREE / 2  # two fields are added: each gets half of what keeps the sum from folding
         return cls(
             z=z,

@@ -16,7 +16,13 @@ BOUND = 0.65
 
 
 def calibration_table(
-    *, seed: int = 0, contrast: str = "flair", size: int = 64, images: int = 1000, statistics: Sequence[str] = CALIBRATED, progress: bool = True
+    *,
+    seed: int = 0,
+    contrast: str = "flair",
+    size: int = 64,
+    images: int = 1000,
+    statistics: Sequence[str] = CALIBRATED,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """max(AUROC, 1 − AUROC) of every statistic (rows) for every condition against healthy (columns), `images` of each."""
     dataset = generate_brain(size=size, seed=seed, contrast=contrast, n_healthy=images, n_novel=images, progress=progress)

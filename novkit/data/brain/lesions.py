@@ -231,7 +231,9 @@ def infarct(anatomy: Anatomy, rng: np.random.Generator) -> Plan:
     def paint(slices: Slices) -> Lesion:
         value = level(slices)
         whole = _soft(value, threshold, softness) * (1 - 0.9 * slices.csf) * _soft(slices.outside, -0.5, 0.4)
-        return Lesion((_soft(value, threshold, softness) > 0.5) & (slices.csf < 0.6) & (slices.outside < 0), (Layer("infarct", whole, 0.08),))
+        return Lesion(
+            (_soft(value, threshold, softness) > 0.5) & (slices.csf < 0.6) & (slices.outside < 0), (Layer("infarct", whole, 0.08),)
+        )
 
     return Plan(anatomy, paint)
 

@@ -43,7 +43,12 @@ LESION: dict[str, tuple[float, float, float]] = {
     "clot_late": (1.3, 1.2, 1.4),
     "rim_late": (-1.2, 0.2, -0.9),
 }
-QUARTILES: dict[str, tuple[float, ...]] = {"glioma": GLIOMA_CONTRAST, "ms": (2.0, 2.6, 3.3), "infarct": (1.7, 2.3, 3.1), "haemorrhage": (1.8, 2.3, 3.0)}
+QUARTILES: dict[str, tuple[float, ...]] = {
+    "glioma": GLIOMA_CONTRAST,
+    "ms": (2.0, 2.6, 3.3),
+    "infarct": (1.7, 2.3, 3.1),
+    "haemorrhage": (1.8, 2.3, 3.0),
+}
 
 
 def _step(distance: Array, at: Array | float, width: float) -> Array:
@@ -89,7 +94,13 @@ def _paint(image: Array, brain: Array, lesion: Lesion, which: int, contrast: flo
 
 
 def render(
-    anatomy: Anatomy, slices: Slices, lesion: Lesion, condition: str, contrast: str, rng: np.random.Generator, noise_rng: np.random.Generator
+    anatomy: Anatomy,
+    slices: Slices,
+    lesion: Lesion,
+    condition: str,
+    contrast: str,
+    rng: np.random.Generator,
+    noise_rng: np.random.Generator,
 ) -> Array:
     """The subject's slices as a scanner might show them, (slices, size, size) uint8.
 
@@ -101,7 +112,11 @@ def render(
     tissue = {name: mean + sd * float(np.clip(rng.standard_normal(), -2, 2)) for name, (mean, sd) in TISSUE[contrast].items()}
     on = (anatomy.z, slices.axis_y, slices.axis_x)
     mottle = 0.025 * Field.draw(rng, 9.0, 1.0).on(*on)[0] + 0.04 * Field.draw(rng, 28.0, 1.0).on(*on)[0]
-    bias = 0.20 * Field.draw(rng, 90.0, 1.0).on(*on)[0] + 0.10 * Field.draw(rng, 50.0, 1.0).on(*on)[0]
+    # receive coils and dielectric effects: bright or dark centre, one side nearer to the coil
+    centre, lateral, sagittal = rng.normal(0, (0.12, 0.07, 0.05))
+    x, y = slices.axis_x[None, None, :] / 80, slices.axis_y[None, :, None] / 80
+    bias = centre * (1 - x * x - y * y) + lateral * x + sagittal * y
+    bias = bias + 0.16 * Field.draw(rng, 90.0, 1.0).on(*on)[0] + 0.10 * Field.draw(rng, 50.0, 1.0).on(*on)[0]
     texture = Field.draw(rng, 6.0, 1.6).on(*on)[0]
     caps, severity = rng.uniform(0, 0.10), float(draw_lognormal(rng, QUARTILES.get(condition, (1, 1, 1)), CONTRAST_LIMITS))
     gain, gamma = float(np.exp(np.clip(0.22 * rng.standard_normal(), -0.5, 0.5))), rng.uniform(0.88, 1.15)

@@ -1,0 +1,372 @@
+"""Patch-GAN as a whole: contract, score, covers, flags, collapse."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+
+from novkit.errors import SettingsError, TrainingError
+from novkit.methods import load_detector, make_detector
+from novkit.patchgan import PatchGan, PatchGanSettings
+from novkit.patchgan.objectives import MaskedRestoration
+from novkit.patchgan.ranking import image_score
+from novkit.training import LoopSettings, Step
+from tests.conftest import blobs
+
+TINY = PatchGanSettings(width=4, discriminator_width=4, epochs=3, batch_size=16, boxes=(1, 2), partitions=2, lr=3e-3)
+
+
+def fitted(settings: PatchGanSettings = TINY, seed: int = 0, *, n: int = 48, channels: int = 1, **arguments) -> PatchGan:
+    X, val, threshold = (blobs(count, channels=channels, seed=number) for number, count in enumerate((n, 16, 16)))
+    return PatchGan(settings, seed=seed, device="cpu", progress=False, **arguments).fit(X, val, X_threshold=threshold)
+
+
+def planted(n: int, seed: int = 7) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Normal images, the same with a dark square in the disc, and where it is."""
+    X = blobs(n, seed=seed)
+    changed, place = X.copy(), np.zeros((n, 32, 32), bool)
+    for i, (row, column) in enumerate(np.random.default_rng(seed).integers(10, 17, (n, 2))):
+        place[i, row : row + 6, column : column + 6] = True
+    changed[:, 0][place] = np.clip(changed[:, 0][place].astype(int) - 90, 0, 255)
+    return X, changed, place
+
+
+@pytest.fixture(scope="module")
+def detector() -> PatchGan:
+    return fitted()
+
+
+@pytest.fixture(scope="module")
+def trained() -> PatchGan:
+    return fitted(replace(TINY, width=8, epochs=25), n=96)
+
+
+# ---- what it learns ------------------------------------------------------------------------------------------------
+
+
+def test_it_finds_and_locates_what_was_planted(trained):
+    X, changed, place = planted(40)
+    score = trained.novelty_score(np.concatenate([X, changed]))
+    assert roc_auc_score([0] * 40 + [1] * 40, score) > 0.9
+    maps = trained.novelty_map(changed)
+    assert maps.shape == (40, 32, 32)
+    assert maps.dtype == np.float32
+    assert roc_auc_score(place.ravel(), maps.ravel()) > 0.9
+
+
+def test_restoration_is_nearer_to_the_normal_image_than_the_planted_one_is(trained):
+    X, changed, place = planted(20)
+    restored = trained.restore(changed)[:, 0][place]
+    before, after = (np.abs(image / 255.0 - X[:, 0][place] / 255.0).mean() for image in (changed[:, 0][place], restored * 255))
+    assert after < 0.6 * before
+
+
+def test_history_records_both_players(trained):
+    epochs = trained.history_["patchgan"].epochs
+    wanted = {"discriminator_loss", "reconstructor_loss", "reconstructor_error", "val_loss", "val_discriminator_loss"}
+    assert all(wanted <= set(epoch) for epoch in epochs)
+    assert epochs[-1]["val_loss"] < epochs[0]["val_loss"]
+    assert epochs[trained.history_["patchgan"].best_epoch]["val_loss"] == min(epoch["val_loss"] for epoch in epochs)
+    assert sorted(trained.panel_) == list(range(25))
+    assert trained.panel_[0].shape == (4, 1, 32, 32)
+    held_out = blobs(16, seed=1)[:4].astype(int)
+    errors = [np.abs(trained.panel_[epoch] - held_out).mean() for epoch in (0, 24)]
+    assert errors[1] < errors[0]
+
+
+# ---- the score -----------------------------------------------------------------------------------------------------
+
+
+def test_score_is_made_of_its_components(detector):
+    parts = detector.components(blobs(6, seed=3))
+    s = (1 - TINY.gamma) * parts["patch_error"] + TINY.gamma * parts["patch_adversarial"]
+    np.testing.assert_allclose(parts["patch_scores"], s, rtol=1e-12)
+    assert parts["patch_scores"].shape == (6, 64)
+    order = np.sort(s, axis=1)[:, ::-1]
+    weight = np.exp(-np.arange(64) / (TINY.tau_score * 64))
+    np.testing.assert_allclose(parts["score"], (order * weight).sum(axis=1) / weight.sum(), rtol=1e-9)
+    assert all(value.dtype == np.float64 for value in parts.values())
+
+
+def test_every_patch_of_the_cover_is_restored_without_itself(detector):
+    """By hand from single masks: the error of each patch, its mean over partitions."""
+    X = blobs(2, seed=4)
+    grid = detector.grid_
+    errors, covers = [], []
+    for label in detector.covers_:
+        assert set(label.tolist()) == {0, 1, 2, 3}
+        cover = np.zeros((2, 1, 32, 32), np.float32)
+        for number in range(4):
+            hidden = (label == number).numpy()
+            where = grid.spread(torch.from_numpy(hidden)[None].float())[0, 0].numpy().astype(bool)
+            cover[:, :, where] = detector.restore_masked(X, hidden)[:, :, where]
+        covers.append(cover)
+        errors.append(np.abs(X / 255.0 - cover).reshape(2, 8, 4, 8, 4).mean(axis=(2, 4)).reshape(2, 64))
+    np.testing.assert_allclose(detector.restore(X), np.mean(covers, axis=0), atol=1e-6)
+    raw = detector.components(X)["patch_error"] * detector.scale_["error_deviation"].numpy() + detector.scale_["error_mean"].numpy()
+    np.testing.assert_allclose(raw, np.mean(errors, axis=0), atol=1e-6)
+
+
+def test_a_patch_hidden_in_all_covers_never_restores_itself(detector):
+    """A change inside one cell of the first partition leaves that cell's own cover as it was."""
+    X = blobs(1, seed=5)
+    label = detector.covers_[0]
+    hidden = (label == 2).numpy()
+    where = detector.grid_.spread(torch.from_numpy(hidden)[None].float())[0, 0].numpy().astype(bool)
+    changed = X.copy()
+    changed[:, :, where] = 255 - changed[:, :, where]
+    np.testing.assert_array_equal(detector.restore_masked(changed, hidden), detector.restore_masked(X, hidden))
+
+
+def test_held_out_components_are_standard(detector):
+    parts = detector.components(blobs(16, seed=1))  # those that calibrate
+    for name in ("patch_error", "patch_adversarial"):
+        np.testing.assert_allclose(parts[name].mean(axis=0), 0, atol=1e-6)
+        assert 0.5 < parts[name].std() < 1
+
+
+def test_an_image_scores_the_same_alone_and_among_others(detector):
+    X = blobs(7, seed=6)
+    together = detector.novelty_score(X)
+    np.testing.assert_allclose([detector.novelty_score(x[None])[0] for x in X], together, atol=1e-3)
+    np.testing.assert_allclose(detector.novelty_score(X[::-1]), together[::-1], atol=1e-3)
+    np.testing.assert_array_equal(detector.novelty_score(X), together)
+
+
+def test_map_is_patch_scores_and_pixel_residuals(detector):
+    X = blobs(3, seed=8)
+    residuals = fitted(replace(TINY, map_residual=1.0)).novelty_map(X)
+    patches = fitted(replace(TINY, map_residual=0.0)).novelty_map(X)
+    np.testing.assert_allclose(detector.novelty_map(X), (residuals + patches) / 2, atol=1e-4)
+    s = detector.components(X)["patch_scores"].reshape(3, 8, 8)
+    centre = patches.reshape(3, 8, 4, 8, 4)[:, :, 1:3, :, 1:3].mean(axis=(2, 4))
+    assert np.corrcoef(centre.ravel(), s.ravel())[0, 1] > 0.9
+
+
+# ---- the contract --------------------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_weights_other_seed_others(detector):
+    again, other = fitted(), fitted(seed=1)
+    for a, b in zip(detector.reconstructor_.parameters(), again.reconstructor_.parameters(), strict=True):
+        assert torch.equal(a, b)
+    np.testing.assert_array_equal(again.novelty_score(blobs(4)), detector.novelty_score(blobs(4)))
+    assert not torch.equal(detector.covers_, other.covers_)
+    assert not np.array_equal(other.novelty_score(blobs(4)), detector.novelty_score(blobs(4)))
+
+
+@pytest.mark.parametrize("changes", [{}, {"discriminator": False}, {"standardise": "none"}])
+def test_saved_and_loaded_it_scores_the_same_bits(changes, tmp_path):
+    detector = fitted(replace(TINY, epochs=1, **changes))
+    detector.save(tmp_path / "detector")
+    loaded = load_detector(tmp_path / "detector", device="cpu")
+    X = blobs(5, seed=9)
+    for name, value in detector.components(X).items():
+        np.testing.assert_array_equal(loaded.components(X)[name], value)
+    np.testing.assert_array_equal(loaded.novelty_map(X), detector.novelty_map(X))
+    assert loaded.settings == detector.settings
+    assert loaded.threshold_ == detector.threshold_
+
+
+def test_a_killed_run_ends_as_an_undisturbed_one(detector, tmp_path, monkeypatch):
+    validate = MaskedRestoration.validate
+
+    def dies(self, images, step):
+        if step.epoch == 2:
+            raise KeyboardInterrupt
+        return validate(self, images, step)
+
+    monkeypatch.setattr("novkit.patchgan.detector.LoopSettings", partial(LoopSettings, checkpoint_seconds=0.0))
+    monkeypatch.setattr(MaskedRestoration, "validate", dies)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(workdir=tmp_path)
+    monkeypatch.setattr(MaskedRestoration, "validate", validate)
+    resumed = fitted(workdir=tmp_path)
+    assert sorted(resumed.panel_) == [2]  # the first two epochs were not run again
+    np.testing.assert_array_equal(resumed.novelty_score(blobs(4)), detector.novelty_score(blobs(4)))
+
+
+def test_colour_and_odd_sizes():
+    assert np.isfinite(fitted(replace(TINY, epochs=1), channels=3).novelty_map(blobs(3, channels=3))).all()
+    X = blobs(20, size=28)
+    detector = PatchGan(replace(TINY, epochs=1, patch=7, boxes=(1,)), device="cpu", progress=False).fit(X)
+    assert detector.components(X)["patch_scores"].shape == (20, 16)
+    with pytest.raises(SettingsError):
+        PatchGan(TINY, device="cpu", progress=False).fit(np.tile(X, (1, 1, 2, 2))[:, :, :50, :38])
+
+
+def test_clone_params_and_registry():
+    detector = PatchGan(TINY, seed=3)
+    assert clone(detector).get_params() == detector.get_params()
+    assert make_detector("patchgan", "quick", changes={"epochs": 2}).settings.epochs == 2
+    assert PatchGanSettings.paper().epochs > PatchGanSettings.quick().epochs
+
+
+# ---- one flag each -------------------------------------------------------------------------------------------------
+
+
+def objective(**changes) -> MaskedRestoration:
+    detector = PatchGan(TINY)
+    detector.settings_, detector.image_shape_ = replace(TINY, **changes), (1, 32, 32)
+    detector._build()
+    return MaskedRestoration(detector.reconstructor_, detector.discriminator_, detector.grid_, detector.settings_)
+
+
+def step() -> Step:
+    return Step(seed=0, epoch=0, step=0, device=torch.device("cpu"))
+
+
+def losses(game: MaskedRestoration) -> dict[str, dict[str, torch.Tensor]]:
+    x = torch.from_numpy(blobs(8)).float() / 255
+    return {name: game.loss(name, x, step()) for name in game.optimizers()}
+
+
+def test_without_a_mask_everything_is_seen_and_judged():
+    game = objective(masked=False)
+    x = torch.from_numpy(blobs(4)).float() / 255
+    hidden, mask, _ = game.restore(x, step().generator("mask"))
+    assert hidden.all()
+    assert (mask == 0).all()
+    detector = fitted(replace(TINY, epochs=1, masked=False))
+    with torch.inference_mode():
+        seen = detector.reconstructor_(torch.from_numpy(blobs(3)).float() / 255, torch.zeros(3, 1, 32, 32)).numpy()
+    np.testing.assert_allclose(detector.restore(blobs(3)), seen, atol=1e-6)
+
+
+def test_without_a_discriminator_there_is_one_player_and_no_authenticity():
+    game = objective(discriminator=False)
+    assert list(game.optimizers()) == ["reconstructor"]
+    assert set(losses(game)["reconstructor"]) == {"loss", "error"}
+    parts = fitted(replace(TINY, epochs=1, discriminator=False)).components(blobs(3))
+    np.testing.assert_array_equal(parts["patch_scores"], parts["patch_error"])
+    assert (parts["patch_adversarial"] == 0).all()
+
+
+def test_the_discriminator_comes_first_and_its_restoration_is_used_again():
+    game = objective()
+    assert list(game.optimizers()) == ["discriminator", "reconstructor"]
+    passes = []
+    game.modules["reconstructor"].register_forward_hook(lambda *_: passes.append(1))
+    found = losses(game)
+    assert len(passes) == 1
+    own = [p for p in game.modules["reconstructor"].parameters()]
+    assert all(g is None for g in torch.autograd.grad(found["discriminator"]["loss"], own, allow_unused=True))
+    assert all(g is not None for g in torch.autograd.grad(found["reconstructor"]["loss"], own))
+
+
+def test_networks_follow_scales_and_global_logit():
+    assert len(objective(scales=1).discriminator.scales) == 1
+    assert len(objective(scales=2).discriminator.scales) == 2
+    assert "image" in losses(objective())["discriminator"]
+    assert "image" not in losses(objective(global_logit=False))["discriminator"]
+
+
+def test_no_ranking_in_the_loss_is_the_plain_mean():
+    game = objective(rank_loss=False, discriminator=False, visible_weight=0.0)
+    found = losses(game)["reconstructor"]
+    assert float(found["loss"].detach()) == pytest.approx(float(found["error"].detach()), rel=1e-6)
+    ranked = losses(objective(discriminator=False, visible_weight=0.0, tau_loss=0.1))["reconstructor"]
+    assert float(ranked["loss"].detach()) > 1.1 * float(ranked["error"].detach())
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "top_k", "ranked"])
+def test_aggregates(detector, how):
+    other = clone(detector).set_params(settings=replace(TINY, aggregate=how))
+    other.settings_, other.image_shape_ = other.settings, detector.image_shape_
+    other._restore(*detector._tensors())
+    parts = other.components(blobs(4))
+    np.testing.assert_array_equal(parts["score"], image_score(parts["patch_scores"], how, tau=TINY.tau_score, top_k=TINY.top_k))
+
+
+@pytest.mark.parametrize(("how", "shape"), [("none", (1,)), ("global", (1,)), ("position", (64,))])
+def test_standardisation(how, shape):
+    detector = fitted(replace(TINY, epochs=1, standardise=how))
+    assert detector.scale_["error_mean"].shape == shape
+    parts = detector.components(blobs(16, seed=1))
+    if how == "none":
+        expected = np.abs(blobs(16, seed=1) / 255.0 - detector.restore(blobs(16, seed=1)))
+        assert (parts["patch_error"] >= expected.reshape(16, 8, 4, 8, 4).mean(axis=(2, 4)).reshape(16, 64) - 1e-6).all()
+    else:
+        assert abs(parts["patch_error"].mean()) < 1e-6
+
+
+def test_adversarial_scores(detector):
+    X = blobs(3, seed=10)
+    x = torch.from_numpy(X).float() / 255
+    judge = detector.discriminator_
+    values = {}
+    for how in ("cover", "image", "features"):
+        other = clone(detector).set_params(settings=replace(TINY, adversarial_score=how))
+        other.settings_, other.image_shape_ = other.settings, detector.image_shape_
+        other._restore(*detector._tensors())
+        values[how] = (
+            other.components(X)["patch_adversarial"] * other.scale_["unlike_deviation"].numpy() + other.scale_["unlike_mean"].numpy()
+        )
+    with torch.inference_mode():
+        np.testing.assert_allclose(values["image"], -judge(x)[0].numpy(), atol=1e-6)
+        assert float(judge.feature_distance(x, x).abs().max()) == 0
+    assert (values["features"] > 0).all()
+    assert not np.allclose(values["cover"], values["image"])
+
+
+# ---- collapse ------------------------------------------------------------------------------------------------------
+
+
+def test_a_discriminator_that_always_wins_ends_the_run():
+    with pytest.raises(TrainingError, match="discriminator has won every patch for 2 epochs"):
+        fitted(replace(TINY, lost_below=10.0, lost_epochs=2))
+    game = objective(lost_epochs=2)
+    for held_out in (0.0, 0.5, 0.0, 0.5):  # a win now and then is no defeat
+        game._watch(held_out, 0)
+
+
+def test_a_dead_discriminator_and_a_dead_reconstructor_are_named(detector):
+    val = blobs(16, seed=1)
+    for part, message in (
+        (detector.discriminator_, "discriminator says the same"),
+        (detector.reconstructor_, "reconstructor is equally wrong"),
+    ):
+        broken = clone(detector)
+        broken.settings_, broken.image_shape_ = TINY, detector.image_shape_
+        broken._restore(*detector._tensors())
+        network = broken.discriminator_ if part is detector.discriminator_ else broken.reconstructor_
+        images = val
+        if part is detector.discriminator_:
+            network.forward = lambda x: (torch.zeros(len(x), 64), None)
+        else:
+            network.forward = lambda x, mask: torch.zeros_like(x)
+            images = np.full_like(val, 128)
+        with pytest.raises(TrainingError, match=message):
+            broken._calibrate(images)
+
+
+def test_diverged_training_is_an_error():
+    with pytest.raises(TrainingError):
+        fitted(replace(TINY, lr=float("inf")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mask_share": 0.3}, "mask_share"),
+        ({"mask_share": 0.0}, "mask_share"),
+        ({"boxes": ()}, "boxes"),
+        ({"scales": 3}, "scales"),
+        ({"rank_by": "logit"}, "rank_by"),
+        ({"standardise": "image"}, "standardise"),
+        ({"aggregate": "median"}, "aggregate"),
+        ({"adversarial_score": "fake"}, "adversarial_score"),
+        ({"gamma": 1.5}, "gamma"),
+        ({"tau_loss": 0.0}, "tau_loss"),
+        ({"adversarial_weight": -1.0}, "negative"),
+        ({"partitions": 0}, "partitions"),
+        ({"patch": 1}, "patch"),
+    ],
+)
+def test_impossible_settings_are_refused(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        replace(TINY, **changes)
