@@ -54,6 +54,7 @@ class Detector(OutlierMixin, BaseEstimator):
     method: ClassVar[str]
     Settings: ClassVar[type]
     has_map: ClassVar[bool] = False
+    image_shape_: tuple[int, int, int]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -90,7 +91,8 @@ class Detector(OutlierMixin, BaseEstimator):
         Raises DataError for images that cannot be learnt from, TrainingError where training collapsed.
         """
         train = check_images(X_normal, varied=True, what="X_normal")
-        shape = tuple(int(side) for side in train.shape[1:])
+        channels, height, width = (int(side) for side in train.shape[1:])
+        shape = (channels, height, width)
         if X_normal_val is None:
             if len(train) < 10:
                 raise DataError(f"X_normal holds {len(train)} images: give at least 10, or pass X_normal_val.")
@@ -194,8 +196,8 @@ class Detector(OutlierMixin, BaseEstimator):
             lists = {name: tuple(value) if isinstance(value, list) else value for name, value in meta["settings"].items()}
             detector = kind(kind.Settings(**lists), seed=meta["seed"], device=device, false_positive_rate=meta["false_positive_rate"])
             detector.settings_ = detector.settings
-            shape = tuple(meta["image_shape"])
-            detector.image_shape_ = shape
+            channels, height, width = (int(side) for side in meta["image_shape"])
+            detector.image_shape_ = (channels, height, width)
             detector._restore(load_file(folder / "weights.safetensors"), meta["extra"])
             detector.threshold_ = float(meta["threshold"])
         except NovkitError:

@@ -70,8 +70,14 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         if path.exists():
             old = temporary.with_suffix(".old")
             os.replace(path, old)
-            os.replace(temporary, path)
-            shutil.rmtree(old)
+            try:
+                os.replace(temporary, path)
+            except OSError:
+                if not path.exists():
+                    os.replace(old, path)
+                raise  # or another process has put its own there
+            finally:
+                shutil.rmtree(old, ignore_errors=True)
         else:
             os.replace(temporary, path)
         _sync_folder(path.parent)

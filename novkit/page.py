@@ -35,6 +35,7 @@ a { color: var(--accent); }
 .lede { font-size: 1.3rem; line-height: 1.5; max-width: 48rem; text-wrap: pretty; }
 .lede b { font-weight: 650; font-variant-numeric: tabular-nums; }
 .soft, figcaption, caption { color: var(--soft); font-size: 0.9rem; }
+td .soft { font-size: 0.94em; }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: 0.3rem 1.3rem; padding: 0; margin: 1.6rem 0 0; font-size: 0.92rem; }
 .synthetic { background: var(--mark); color: var(--mark-ink); border-left: 4px solid currentColor; padding: 0.6rem 1rem;
   border-radius: 2px;
@@ -51,11 +52,11 @@ nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: 0.3rem 1.3rem; p
 .big small { font-size: 0.9rem; font-weight: 400; color: var(--soft); letter-spacing: 0; }
 .verdict { font-weight: 600; } .better { color: var(--better); } .worse { color: var(--worse); }
 .scroll { overflow-x: auto; margin: 1.2rem 0; }
-table { border-collapse: collapse; width: 100%; font-size: 0.86rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; font-size: 0.84rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: 0 0 0.8rem; }
 caption span { display: block; position: sticky; left: 0; max-width: min(46rem, 86vw); }
 abbr { text-decoration: none; }
-th, td { text-align: left; padding: 0.36rem 0.5rem; border-bottom: 1px solid var(--line); vertical-align: middle; }
+th, td { text-align: left; padding: 0.36rem 0.42rem; border-bottom: 1px solid var(--line); vertical-align: middle; }
 thead th { font-weight: 600; border-bottom: 2px solid var(--line); vertical-align: bottom; line-height: 1.3; }
 td.n, th.n { text-align: right; white-space: nowrap; }
 tbody tr:hover { background: color-mix(in srgb, var(--strip) 45%, transparent); }
@@ -67,7 +68,7 @@ th[aria-sort=ascending] button::after { content: "\\00a0↑"; opacity: 1; } th[a
   opacity: 1; }
 .best { font-weight: 680; } .bound td { color: var(--soft); font-style: italic; }
 [data-sortable] td { white-space: nowrap; } [data-sortable] th.n { white-space: normal; }
-.strip { display: inline-block; vertical-align: middle; width: 6rem; height: 14px; overflow: visible; }
+.strip { display: inline-block; vertical-align: middle; width: 4.8rem; height: 14px; overflow: visible; }
 .strip .track { stroke: var(--strip); stroke-width: 14; } .strip .half { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 2 2; }
 figure { margin: 1.6rem 0 2.2rem; break-inside: avoid; }
 figure .plot { width: 100%; } figure .pan { overflow-x: auto; } figure .wide { min-width: 42rem; } figcaption { max-width: 46rem; }

@@ -209,7 +209,20 @@ class _Report:
             for line in part.sort_values("auroc", ascending=False).to_dict("records"):
                 rows.append(summary_row(line, line["auroc"] == best and not line["note"]))
                 kinds.append("bound" if line["note"] else "")
-        heads = ["Data", "Set-up", "Method", "#AUROC [95 %]", "#Interval", "#sd", "#AP", "#FPR95", "#Pixel AUROC", "#PRO", "#Fit, s", "#MB"]
+        heads = [
+            "Data",
+            "Set-up",
+            "Method",
+            "#AUROC [95 %]",
+            "#Interval",
+            "#sd",
+            "#AP",
+            "#FPR95",
+            "#Pixel AUROC",
+            "#PRO",
+            "#Fit (s)",
+            "#MB",
+        ]
         caption = (
             "Means over seeds and cases. Bold: the best of its set-up. The strip runs from 0.3 to 1, its dotted line is chance (0.5). "
             "sd: over runs. AP: average precision. FPR95: false-positive rate at 95 % sensitivity. PRO: per-region overlap up to 30 % "
@@ -332,7 +345,8 @@ def _merged(runs: Sequence[Scores]) -> Scores:
         [pd.DataFrame({"id": r.id, "group": r.group, "label": r.label, "condition": r.condition, "score": r.score}) for r in runs]
     )
     frame = frame.drop_duplicates("id")
-    return Scores(**{name: frame[name].to_numpy() for name in ("id", "group", "label", "condition", "score")})
+    id, group, label, condition, score = (frame[name].to_numpy() for name in frame.columns)
+    return Scores(id, group, label, condition, score)
 
 
 def _panel(parts: Sequence[tuple[Record, dict[str, np.ndarray] | None]]) -> dict[str, np.ndarray] | None:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from novkit.data.folder import read_image
+from novkit.data.reading import read_image
 from novkit.errors import DataError
 from novkit.files import replacing
 from novkit.images import chunks
@@ -65,7 +65,7 @@ def score_folder(
 
 
 def _fitting(image: np.ndarray, channels: int, file: Path) -> np.ndarray:
-    """(c, h, w) with as many channels as the detector wants, float32 in [0, 1]; grey is repeated, colour is refused where grey is wanted."""
+    """(c, h, w), as many channels as the detector wants, float32 in [0, 1]; grey is repeated, colour where grey is wanted is refused."""
     scale = 255 if image.dtype == np.uint8 else 65535
     image = image.astype(np.float32) / scale
     if len(image) == channels:

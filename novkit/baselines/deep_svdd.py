@@ -83,6 +83,7 @@ class SphereLearning(Objective):
     """one-class: mean d; soft-boundary: R² + (1/ν) mean max(0, d − R²), d = ‖φ(x) − c‖²; weight decay by the optimiser [P]."""
 
     def __init__(self, network: SphereNetwork, settings: DeepSvddSettings) -> None:
+        self.network = network
         self.modules = nn.ModuleDict({"network": network})
         self.settings = settings
 
@@ -101,7 +102,7 @@ class SphereLearning(Objective):
 
         R solves the soft-boundary problem for the present φ: d above R² in a share ν of the training images [P: by line search].
         """
-        network = self.modules["network"]
+        network = self.network
         if epoch == 0:
             embeddings = torch.cat([network.encoder(x).float() for x in batches(images, SCORING_BATCH, step.device)])
             network.centre.copy_(centre_of(embeddings, self.settings.centre_least))
@@ -112,19 +113,19 @@ class SphereLearning(Objective):
     def objective(self, distances: Tensor) -> Tensor:
         if not self._soft:
             return distances.mean()
-        squared = self.modules["network"].radius.square()
+        squared = self.network.radius.square()
         return squared + (distances - squared).clamp(min=0).mean() / self.settings.nu
 
     def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
-        distances = self.modules["network"](images)
+        distances = self.network(images)
         return {"loss": self.objective(distances), "distance": distances.mean()}
 
     def validate(self, images: np.ndarray, step: Step) -> dict[str, float]:
-        distances = torch.cat([self.modules["network"](x) for x in batches(images, SCORING_BATCH, step.device)])
+        distances = torch.cat([self.network(x) for x in batches(images, SCORING_BATCH, step.device)])
         return {
             "loss": float(self.objective(distances)),
             "distance": float(distances.mean()),
-            "radius": float(self.modules["network"].radius),
+            "radius": float(self.network.radius),
         }
 
 

@@ -107,10 +107,7 @@ class PatchKnn(Detector):
         self.scale_ = np.sqrt(deviation**2 + (s.floor * np.median(deviation[deviation > 0])) ** 2).astype(np.float32)
         points = self._points(candidates, places)
         size = min(s.bank, len(points))
-        if s.choice == "coreset":
-            kept = k_centre_greedy(points, size, first=0)
-        else:
-            kept = np.arange(size)
+        kept = k_centre_greedy(points, size, first=0) if s.choice == "coreset" else np.arange(size)
         self._set_bank(points[kept])
 
     def _candidates(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +149,7 @@ class PatchKnn(Detector):
         """(n, rows, columns) float64: each patch's distance."""
         parts = []
         for embeddings, places in self._embeddings(images):
-            n, patches, features = embeddings.shape
+            n, _, features = embeddings.shape
             points = self._points(embeddings.reshape(-1, features), np.tile(places, (n, 1)))
             distance, _ = self._search.kneighbors(points)
             parts.append(distance.astype(np.float64).mean(axis=1).reshape(n, *self.grid_))

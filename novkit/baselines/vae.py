@@ -65,6 +65,7 @@ class EvidenceLowerBound(Objective):
     """Lowers E_q[−log p(x|z)] + β KL(q ‖ p), one draw z = μ + σ ε an image."""
 
     def __init__(self, autoencoder: VariationalAutoencoder, settings: VaeSettings) -> None:
+        self.network = autoencoder
         self.modules = nn.ModuleDict({"autoencoder": autoencoder})
         self.settings = settings
 
@@ -73,10 +74,9 @@ class EvidenceLowerBound(Objective):
 
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Means over the batch, in nats."""
-        network = self.modules["autoencoder"]
-        mean, log_variance = network.encode(x)
+        mean, log_variance = self.network.encode(x)
         z = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator).to(mean)
-        reconstruction = reconstruction_nats(x, network.decoder(z).float(), self.settings.noise).mean()
+        reconstruction = reconstruction_nats(x, self.network.decoder(z).float(), self.settings.noise).mean()
         kl = kl_divergence(mean, log_variance).mean()
         return {"loss": reconstruction + self.settings.beta * kl, "reconstruction": reconstruction, "kl": kl}
 
@@ -100,6 +100,7 @@ class Vae(AutoencoderDetector):
 
     method: ClassVar[str] = "vae"
     Settings: ClassVar[type] = VaeSettings
+    autoencoder_: VariationalAutoencoder
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
         s: VaeSettings = self.settings_

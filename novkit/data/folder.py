@@ -9,17 +9,16 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm.auto import tqdm
 
 from novkit.data.cache import cached
 from novkit.data.dataset import ImageDataset
+from novkit.data.reading import WIDE, open_image, read_image
 from novkit.data.tables import choose_normal, content_fingerprint, duplicate_report, join_duplicates, pixel_hashes, select_rows
 from novkit.errors import DataError, SettingsError
 
-MAX_PIXELS = 64_000_000  # of a file; more is a mistake or a trap
 _TEXT = ("path", "id", "label", "group", "mask")
-_WIDE = ("I;16", "I;16L", "I;16B", "I")  # Pillow's modes of 16-bit grey
 
 
 def load_folder(
@@ -95,7 +94,7 @@ def _leaves(path: str) -> bool:
 def _prepare(
     folder: Path, table: pd.DataFrame, *, size: int | None, channels: int | None, normal: str | None, masks: bool, progress: bool
 ) -> ImageDataset:
-    images = _stack(list(_read_all(_read_image, folder, table["path"], size, progress, "images")), table["path"], channels)
+    images = _stack(list(_read_all(_read, folder, table["path"], size, progress, "images")), table["path"], channels)
     marked = None
     if masks and "mask" in table.columns and (table["mask"] != "").any():
         read = partial(_read_mask, shape=images.shape[2:], resize=size is not None)
@@ -133,52 +132,21 @@ def _read_all(
             raise
 
 
-def _open(folder: Path, path: str) -> Image.Image:
-    """A decoded image, upright; DataError naming the file for whatever Pillow cannot do with it."""
-    file = folder / path.replace("\\", "/")
-    if not file.is_file():
-        raise DataError(f"{file} is listed in labels.csv but does not exist: correct the path or remove the row.")
-    try:
-        with Image.open(file) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{file} has {image.width}×{image.height} pixels: shrink it below {MAX_PIXELS // 10**6} million.")
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except DataError:
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly anything for a broken file
-        raise DataError(f"{file} cannot be read as an image ({type(error).__name__}): replace it or remove its row.") from error
+def _read(folder: Path, path: str, size: int | None) -> np.ndarray:
+    return read_image(_file(folder, path), None if size is None else (size, size))
 
 
-def _read_image(folder: Path, path: str, size: int | None) -> np.ndarray:
-    """(1 or 3, height, width) uint8 or uint16; grey coded as RGB becomes one channel."""
-    image = _open(folder, path)
-    if image.mode in _WIDE or image.mode == "F":
-        grey = np.asarray(image, dtype=np.float32)
-        if grey.min() < 0 or grey.max() > 65535 or (grey != np.rint(grey)).any():
-            raise DataError(f"{folder / path} holds values outside 16-bit integers: save it as 8- or 16-bit.")
-        if size is not None:
-            grey = np.asarray(Image.fromarray(grey).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=None))
-        return np.rint(grey).astype(np.uint16)[None]
-    if image.mode in ("1", "L", "LA"):
-        image = image.convert("L")
-    else:
-        image = image.convert("RGB")
-        red, green, blue = image.split()
-        if red.tobytes() == green.tobytes() == blue.tobytes():
-            image = red
-    if size is not None and image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.BILINEAR)  # Pillow widens the kernel when shrinking: no aliasing
-    array = np.asarray(image)
-    return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+def _file(folder: Path, path: str) -> Path:
+    """The file a row of labels.csv names, whichever slash it was written with."""
+    return folder / path.replace("\\", "/")
 
 
 def _read_mask(folder: Path, path: str, size: int | None, *, shape: tuple[int, int], resize: bool) -> np.ndarray:
     """(height, width) bool: what is above half of the range; an empty path marks nothing."""
     if not path:
         return np.zeros(shape, bool)
-    image = _open(folder, path)
-    image = image.convert("L") if image.mode not in _WIDE else image
+    image = open_image(_file(folder, path))
+    image = image.convert("L") if image.mode not in WIDE else image
     if image.size != shape[::-1]:
         if not resize:
             raise DataError(
@@ -216,7 +184,7 @@ def _stamp(folder: Path, table: pd.DataFrame, masks: bool) -> str:
     digest = hashlib.sha256(str(folder.resolve()).encode() + table.to_csv(index=False).encode())
     for column in ("path", *(["mask"] if masks and "mask" in table.columns else [])):
         for path in table[column]:
-            file = folder / path.replace("\\", "/")
+            file = _file(folder, path)
             if path and file.is_file():
                 status = file.stat()
                 digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns};".encode())

@@ -180,7 +180,7 @@ def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily
 def apply_kind(images: Tensor, kind: str, amount: float | Tensor = 1.0, generator: torch.Generator | None = None) -> Tensor:
     """Transform all images by one named kind, for galleries and widgets, without the sub-pixel warp and the zoom.
 
-    amount: a number or (n,), 0 = the image itself, 1 = the strongest of the default family.
+    amount: a number or (n,) from 0, the image itself, over 1, the strongest of the default family, to 2.
     generator: draws the shape (direction, sign, centre) for each image; without it one fixed shape is used.
     """
     check_batch(images)
@@ -191,5 +191,7 @@ def apply_kind(images: Tensor, kind: str, amount: float | Tensor = 1.0, generato
     else:
         u = 2 * torch.rand(n, _DRAWS, generator=generator) - 1
     amounts = torch.as_tensor(amount, dtype=torch.float32).expand(n).to(images.device)
+    if not bool(((amounts >= 0) & (amounts <= 2)).all()):
+        raise SettingsError(f"The amount of {kind} is {amount}: choose it between 0 (identity) and 2.")
     points = pixel_centres(height, width, images.device).expand(n, -1, -1, -1)
     return resample(images, _warp(kind, points, amounts, u.to(images.device), settings))

@@ -76,7 +76,7 @@ def score_distributions(
 
 def _edges(score: np.ndarray, bins: int) -> tuple[np.ndarray, int]:
     low, high = float(score.min()), float(score.max())
-    usual = float(np.quantile(score, 0.995))
+    usual = float(np.quantile(score, 0.995, method="lower"))
     if high - low > 1.5 * (usual - low) > 0:
         return np.linspace(low, usual, bins + 1), int((score > usual).sum())
     return np.linspace(low, high if high > low else low + 1, bins + 1), 0

@@ -19,7 +19,7 @@ from novkit.images import check_images
 
 MAP_COLOURS = "Inferno"
 OUTLINE = (86, 180, 233)  # sky blue: seen on grey tissue and on every colour of the map
-_CELL = 128  # pixels a small image is enlarged to, by a whole factor
+_CELL = 128  # pixels an image is enlarged, or reduced, to about, by a whole factor
 _GAP = 6
 
 
@@ -79,12 +79,12 @@ def _pictures(images: np.ndarray) -> list[np.ndarray]:
     return _enlarged(np.rint(colour.transpose(0, 2, 3, 1) * 255).astype(np.uint8))
 
 
-def _factor(height: int, width: int) -> int:
-    return max(1, round(_CELL / max(height, width)))
-
-
 def _enlarged(pictures: np.ndarray) -> list[np.ndarray]:
-    factor = _factor(*pictures.shape[1:3])
+    """(n, height, width, 3) uint8: small pictures keep sharp pixels, large ones are reduced by averaging."""
+    side = max(pictures.shape[1:3])
+    factor, reduction = max(1, round(_CELL / side)), max(1, side // _CELL)
+    if reduction > 1:
+        return [np.asarray(Image.fromarray(picture).reduce(reduction)) for picture in pictures]
     return list(pictures.repeat(factor, axis=1).repeat(factor, axis=2))
 
 
@@ -104,7 +104,8 @@ def _outlined(pictures: list[np.ndarray], masks: np.ndarray | None) -> list[np.n
         raise DataError(f"{len(pictures)} images but {len(masks)} masks: give one an image.")
     drawn = []
     for picture, mask in zip(pictures, np.asarray(masks, dtype=bool), strict=True):
-        large = mask.repeat(picture.shape[0] // mask.shape[0], axis=0).repeat(picture.shape[1] // mask.shape[1], axis=1)
+        size = (picture.shape[1], picture.shape[0])
+        large = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)) > 0
         edge = ndimage.binary_dilation(large, iterations=2) & ~large
         drawn.append(np.where(edge[..., None], np.array(OUTLINE, np.uint8), picture))
     return drawn

@@ -23,14 +23,14 @@ def auroc_dots(table: pd.DataFrame, *, title: str = "AUROC by method") -> go.Fig
     methods = list(dict.fromkeys(table["display_name"]))
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
-    height = 90 + rows * (105 + 24 * len(methods))
+    height = 90 + rows * (110 + 24 * len(methods))
     figure = make_subplots(
         rows,
         columns,
         subplot_titles=["<br>".join([SETUPS[name[0]], *name[1:]]) for name in names],
         shared_yaxes=True,
         horizontal_spacing=0.04,
-        vertical_spacing=105 / height,
+        vertical_spacing=118 / height,
     )
     for index, name in enumerate(names):
         row, column = index // columns + 1, index % columns + 1

@@ -22,6 +22,7 @@ from novkit.training import LoopSettings, train
 
 _SCORING_PIXELS = 2**20  # restored together
 _SHOWING_BATCH = 64
+_SAMPLE = 512  # training images whose grey levels standardise the discriminator's input
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class PatchGan(Detector):
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
         s: PatchGanSettings = self.settings_
         self._build()
+        if self.discriminator_ is not None:
+            some = to_tensor(train_images[:: max(1, len(train_images) // _SAMPLE)])
+            self.discriminator_.mean.fill_(some.mean())
+            self.discriminator_.deviation.fill_(some.std())
         objective = MaskedRestoration(self.reconstructor_, self.discriminator_, self.grid_, s)
         history = train(
             objective,

@@ -59,9 +59,14 @@ def _view(channels: int, widths: list[int]) -> nn.Sequential:
 class Discriminator(nn.Module):
     """D: one logit for each patch, at one or two scales, and one for the whole image. Higher = more authentic.
 
-    Spectral norm (Miyato et al. 2018) bounds how steep D can be, which keeps the game stable without a further weight.
+    Spectral norm (Miyato et al. 2018) bounds how steep D's features can be, which keeps the game stable without a further weight; the
+    last layers are free, or faint images could never reach the hinge. Images are standardised by `mean` and `deviation`, grey levels
+    of the training images.
     forward: (n, channels, height, width) -> patch logits (n, P), the mean over scales; image logit (n,), or None without one.
     """
+
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, shape: tuple[int, int, int], grid: PatchGrid, *, width: int, scales: int, global_logit: bool) -> None:
         super().__init__()
@@ -71,14 +76,16 @@ class Discriminator(nn.Module):
         inner = widths[-1]
         self.grid = (grid.rows, grid.columns)
         self.scales = nn.ModuleList(_view(channels, widths) for _ in range(scales))
-        self.to_logit = nn.ModuleList(spectral_norm(nn.Conv2d(inner, 1, 1)) for _ in range(scales))
+        self.to_logit = nn.ModuleList(nn.Conv2d(inner, 1, 1) for _ in range(scales))
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("deviation", torch.ones(()))
         self.to_global = (
             nn.Sequential(
                 spectral_norm(nn.Conv2d(inner, inner, 4, stride=2, padding=1)),
                 nn.LeakyReLU(0.2),
                 nn.AdaptiveAvgPool2d(1),
                 nn.Flatten(),
-                spectral_norm(nn.Linear(inner, 1)),
+                nn.Linear(inner, 1),
             )
             if global_logit
             else None
@@ -86,6 +93,7 @@ class Discriminator(nn.Module):
 
     def views(self, x: Tensor) -> list[Tensor]:
         """Features of the image at its own size, and at half of it where there are two scales."""
+        x = (x - self.mean) / self.deviation
         return [scale(F.avg_pool2d(x, 2) if number else x) for number, scale in enumerate(self.scales)]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:

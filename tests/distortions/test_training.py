@@ -154,6 +154,12 @@ def test_settings_are_checked(wrong):
         TrainingFamily(**wrong)
 
 
+@pytest.mark.parametrize("amount", [-0.1, 2.5, float("nan")])
+def test_amount_is_checked(amount):
+    with pytest.raises(SettingsError, match="arc"):
+        apply_kind(torch.rand(2, 1, 16, 16), "arc", amount)
+
+
 # ---- shortcuts
 
 

@@ -85,11 +85,19 @@ def test_maps_share_a_scale_and_outline_the_truth():
         novelty_maps(images, maps, ["one", "two"], masks=masks[:1])
 
 
+def test_large_images_are_reduced():
+    images = random_images(2, size=256)
+    found = sheet(gallery(images, ["a", "b"], masks=np.zeros((2, 256, 256), dtype=bool)))
+    assert found.shape == (134, 2 * 134, 4)
+    mean = images[0, 0].reshape(128, 2, 128, 2).mean(axis=(1, 3))
+    assert np.abs(found[6:, :128, 0] - mean).max() <= 1
+
+
 def test_figures_are_small_and_captions_are_text():
-    images = random_images(8)
-    figure = novelty_maps(images, np.random.default_rng(0).random((8, 64, 64)), ["<b>x</b>\ny"] * 8)
+    images = random_images(6)  # noise, which PNG cannot pack: the worst case
+    figure = novelty_maps(images, np.random.default_rng(0).random((6, 64, 64)), ["<b>x</b>\ny"] * 6)
     assert len(figure.to_json()) < 300_000
     assert figure.layout.annotations[0].text == "&lt;b>x&lt;/b><br>y"
     assert figure.layout.title.text
-    with pytest.raises(DataError, match="8 images but 2 captions"):
+    with pytest.raises(DataError, match="6 images but 2 captions"):
         gallery(images, ["a", "b"])

@@ -273,12 +273,17 @@ def test_no_ranking_in_the_loss_is_the_plain_mean():
     assert float(ranked["loss"].detach()) > 1.1 * float(ranked["error"].detach())
 
 
-@pytest.mark.parametrize("how", ["mean", "max", "top_k", "ranked"])
-def test_aggregates(detector, how):
-    other = clone(detector).set_params(settings=replace(TINY, aggregate=how))
+def rebuilt(detector: PatchGan, **changes) -> PatchGan:
+    """The same weights under other settings of the score."""
+    other = clone(detector).set_params(settings=replace(TINY, **changes))
     other.settings_, other.image_shape_ = other.settings, detector.image_shape_
     other._restore(*detector._tensors())
-    parts = other.components(blobs(4))
+    return other
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "top_k", "ranked"])
+def test_aggregates(detector, how):
+    parts = rebuilt(detector, aggregate=how).components(blobs(4))
     np.testing.assert_array_equal(parts["score"], image_score(parts["patch_scores"], how, tau=TINY.tau_score, top_k=TINY.top_k))
 
 
@@ -300,12 +305,9 @@ def test_adversarial_scores(detector):
     judge = detector.discriminator_
     values = {}
     for how in ("cover", "image", "features"):
-        other = clone(detector).set_params(settings=replace(TINY, adversarial_score=how))
-        other.settings_, other.image_shape_ = other.settings, detector.image_shape_
-        other._restore(*detector._tensors())
-        values[how] = (
-            other.components(X)["patch_adversarial"] * other.scale_["unlike_deviation"].numpy() + other.scale_["unlike_mean"].numpy()
-        )
+        other = rebuilt(detector, adversarial_score=how)
+        scale = {name: other.scale_[f"unlike_{name}"].numpy() for name in ("mean", "deviation")}
+        values[how] = other.components(X)["patch_adversarial"] * scale["deviation"] + scale["mean"]
     with torch.inference_mode():
         np.testing.assert_allclose(values["image"], -judge(x)[0].numpy(), atol=1e-6)
         assert float(judge.feature_distance(x, x).abs().max()) == 0
@@ -325,23 +327,14 @@ def test_a_discriminator_that_always_wins_ends_the_run():
 
 
 def test_a_dead_discriminator_and_a_dead_reconstructor_are_named(detector):
-    val = blobs(16, seed=1)
-    for part, message in (
-        (detector.discriminator_, "discriminator says the same"),
-        (detector.reconstructor_, "reconstructor is equally wrong"),
-    ):
-        broken = clone(detector)
-        broken.settings_, broken.image_shape_ = TINY, detector.image_shape_
-        broken._restore(*detector._tensors())
-        network = broken.discriminator_ if part is detector.discriminator_ else broken.reconstructor_
-        images = val
-        if part is detector.discriminator_:
-            network.forward = lambda x: (torch.zeros(len(x), 64), None)
-        else:
-            network.forward = lambda x, mask: torch.zeros_like(x)
-            images = np.full_like(val, 128)
-        with pytest.raises(TrainingError, match=message):
-            broken._calibrate(images)
+    broken = rebuilt(detector)
+    broken.discriminator_.forward = lambda x: (torch.zeros(len(x), 64), None)
+    with pytest.raises(TrainingError, match="discriminator says the same"):
+        broken._calibrate(blobs(16, seed=1))
+    broken = rebuilt(detector)
+    broken.reconstructor_.forward = lambda x, mask: torch.zeros_like(x)
+    with pytest.raises(TrainingError, match="reconstructor is equally wrong"):
+        broken._calibrate(np.full((4, 1, 32, 32), 128, np.uint8))
 
 
 def test_diverged_training_is_an_error():

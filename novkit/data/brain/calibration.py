@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
@@ -41,7 +42,7 @@ def lesion_table(*, seed: int = 0, size: int = 64, images: int = 1000, progress:
     dataset = generate_brain(size=size, seed=seed, n_healthy=1, n_novel=images, progress=progress)
     assert dataset.body is not None
     share = pd.Series(dataset.table["lesion_area"].to_numpy() / dataset.body.sum(axis=(1, 2)))
-    rows = share.groupby(dataset.table["label"]).quantile([0.05, 0.25, 0.5, 0.75, 0.95]).unstack()
+    rows = share.groupby(dataset.table["label"]).quantile(np.array([0.05, 0.25, 0.5, 0.75, 0.95])).unstack()
     return rows.loc[list(CONDITIONS[1:])]
 
 

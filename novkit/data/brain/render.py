@@ -8,8 +8,8 @@ from novkit.data.brain.lesions import Lesion, draw_lognormal
 
 CONTRASTS = ("flair", "t1", "t2")
 
-# Mean brightness of each tissue and its standard deviation between subjects; 1 is the top of an average window. Our choice [O], in the order
-# that every MRI textbook gives: FLAIR grey > white > CSF, T1 white > grey > CSF, T2 CSF > grey > white.
+# Mean brightness of each tissue and its standard deviation between subjects; 1 is the top of an average window. Our choice [O], in
+# the order that every MRI textbook gives: FLAIR grey > white > CSF, T1 white > grey > CSF, T2 CSF > grey > white.
 TISSUE: dict[str, dict[str, tuple[float, float]]] = {
     "flair": {"csf": (0.10, 0.025), "gm": (0.52, 0.02), "wm": (0.425, 0.02), "bone": (0.05, 0.01), "marrow": (0.38, 0.10),
               "fat": (1.05, 0.14), "muscle": (0.34, 0.03)},
@@ -119,7 +119,7 @@ def render(
     bias = bias + 0.16 * Field.draw(rng, 90.0, 1.0).on(*on)[0] + 0.10 * Field.draw(rng, 50.0, 1.0).on(*on)[0]
     texture = Field.draw(rng, 6.0, 1.6).on(*on)[0]
     caps, severity = rng.uniform(0, 0.10), float(draw_lognormal(rng, QUARTILES.get(condition, (1, 1, 1)), CONTRAST_LIMITS))
-    gain, gamma = float(np.exp(np.clip(0.22 * rng.standard_normal(), -0.5, 0.5))), rng.uniform(0.88, 1.15)
+    gain, gamma = float(np.exp(np.clip(0.27 * rng.standard_normal(), -0.6, 0.5) - 0.06)), rng.uniform(0.88, 1.15)
     blur, noise = rng.uniform(0.5, 1.3), float(np.exp(rng.uniform(np.log(0.008), np.log(0.028))))
 
     share = slices.csf, slices.gm, slices.wm

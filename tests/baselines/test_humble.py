@@ -1,0 +1,94 @@
+"""Autoencoder, fixed and oracle statistic, pixel z-score: closed forms, and what they store."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from novkit.baselines import (
+    AutoencoderDetector,
+    AutoencoderSettings,
+    OracleStatistic,
+    PixelZScore,
+    PixelZScoreSettings,
+    Statistic,
+    StatisticSettings,
+)
+from novkit.errors import NotFittedError, SettingsError
+from novkit.methods import load_detector
+from tests.conftest import blobs
+
+
+def test_autoencoder_score_is_the_mean_squared_residual(fitted):
+    detector, X = fitted("autoencoder"), blobs(5, seed=3)
+    residual = (X / 255 - detector.reconstruct(X)) ** 2
+    np.testing.assert_allclose(detector.novelty_score(X), residual.mean(axis=(1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(detector.novelty_map(X), residual.mean(axis=1), rtol=1e-3, atol=1e-6)
+    with torch.no_grad():
+        assert detector.autoencoder_.encode(torch.zeros(2, 1, 32, 32)).shape == (2, 8)
+
+
+def test_autoencoder_keeps_its_best_epoch(fitted):
+    history = fitted("autoencoder").history_["autoencoder"]
+    assert history.best_epoch == int(np.argmin([epoch["val_loss"] for epoch in history.epochs]))
+
+
+def test_autoencoder_goes_on_from_its_checkpoint(tmp_path):
+    settings = AutoencoderSettings(width=4, latent=4, epochs=2, batch_size=16)
+    whole = AutoencoderDetector(settings, device="cpu", progress=False).fit(blobs(40))
+    kept = [AutoencoderDetector(settings, device="cpu", progress=False, workdir=tmp_path).fit(blobs(40)) for _ in range(2)]
+    for detector in kept:
+        np.testing.assert_array_equal(detector.novelty_score(blobs(4)), whole.novelty_score(blobs(4)))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_statistic_is_that_of_numpy(sign, tmp_path):
+    X = blobs(12, seed=3, channels=3)
+    detector = Statistic(StatisticSettings(statistic="std", sign=sign)).fit(blobs(20, channels=3))
+    np.testing.assert_allclose(detector.novelty_score(X), sign * (X / 255).mean(axis=1).std(axis=(1, 2)), rtol=1e-9)
+    np.testing.assert_allclose(detector.novelty_map(X), sign * (X / 255).mean(axis=1), rtol=1e-5)
+    detector.save(tmp_path / "d")
+    np.testing.assert_array_equal(load_detector(tmp_path / "d").novelty_score(X), detector.novelty_score(X))
+
+
+def test_oracle_is_the_best_of_all_statistics_and_survives_storing(tmp_path):
+    X = np.concatenate([blobs(30, seed=1), blobs(30, seed=2) // 2])  # novel = darker
+    y = np.repeat([0, 1], 30)
+    oracle = OracleStatistic().fit(blobs(20)).choose_on_test(X, y)
+    best = roc_auc_score(y, oracle.novelty_score(X))
+    assert best == 1
+    for statistic in ("mean", "asymmetry", "std"):
+        for sign in (1, -1):
+            assert best >= roc_auc_score(y, Statistic(StatisticSettings(statistic=statistic, sign=sign)).fit(blobs(20)).novelty_score(X))
+    oracle.save(tmp_path / "d")
+    np.testing.assert_array_equal(load_detector(tmp_path / "d").novelty_score(X), oracle.novelty_score(X))
+    with pytest.raises(NotFittedError):
+        OracleStatistic().choose_on_test(X, y)
+
+
+def test_pixel_zscore_in_closed_form_on_colour(tmp_path):
+    train = blobs(50, channels=3)
+    train[:, :, :4] = 17  # a border that never varies
+    X = blobs(4, channels=3, seed=1)
+    detector = PixelZScore(PixelZScoreSettings(floor=0.3)).fit(train, train)
+    deviation = (train / 255).std(axis=0)
+    sigma = np.sqrt(deviation**2 + (0.3 * np.median(deviation[deviation > 1e-6])) ** 2)
+    expected = np.abs(X / 255 - (train / 255).mean(axis=0)) / sigma
+    np.testing.assert_allclose(detector.novelty_map(X), expected.mean(axis=1), rtol=1e-3)
+    np.testing.assert_allclose(detector.novelty_score(X), expected.mean(axis=(1, 2, 3)), rtol=1e-4)
+    detector.save(tmp_path / "d")
+    np.testing.assert_array_equal(load_detector(tmp_path / "d").novelty_score(X), detector.novelty_score(X))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (AutoencoderSettings, {"latent": 0}),
+        (StatisticSettings, {"statistic": "beauty"}),
+        (StatisticSettings, {"sign": 0}),
+        (PixelZScoreSettings, {"floor": 0.0}),
+    ],
+)
+def test_impossible_settings_are_refused(kind, changes):
+    with pytest.raises(SettingsError):
+        kind(**changes)
