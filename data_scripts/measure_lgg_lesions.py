@@ -62,12 +62,21 @@ def measure(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def gain_spread(folder: Path) -> float:
+    """Standard deviation, between patients, of the logarithm of the brain's median brightness on a middle slice."""
+    table = pd.read_csv(folder / "labels.csv")
+    table = table[table.z_rel.between(0.45, 0.65)].groupby("group").head(1)
+    images = [np.asarray(Image.open(folder / path).convert("L")) for path in table.path]
+    return float(np.log([np.median(image[brain_region(image)]) for image in images]).std())
+
+
 def main() -> None:
     if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "labels.csv").exists():
         sys.exit("Give the folder that holds labels.csv: python data_scripts/measure_lgg_lesions.py FOLDER")
     measured = measure(Path(sys.argv[1]))
     print(f"{len(measured)} slices of {measured.group.nunique()} patients")
     print(measured[["area", "contrast", "ratio"]].quantile([0.05, 0.25, 0.5, 0.75, 0.95]).round(3).to_string())
+    print(f"SD of log brain brightness between patients: {gain_spread(Path(sys.argv[1])):.2f}")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ class CheckpointFolder:
 
     def _check_same_run(self, stored: dict[str, Any]) -> None:
         if stored != self.run:
-            different = ", ".join(_differences(stored, self.run))
+            different = ", ".join(_differences(stored, self.run)[:4])
             raise SettingsError(f"{self.folder} holds a training run with other {different}: choose another folder, or delete this one.")
 
     def _clean(self) -> None:

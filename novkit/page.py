@@ -108,7 +108,8 @@ const shown = plots.map(async node => {
   const figure = figures[node.dataset.figure];
   await Plotly.newPlot(node, figure.data, figure.layout, {displaylogo: false, responsive: true, displayModeBar: false});
   const narrow = node.clientWidth < 560 && figure.layout.legend?.title;
-  const below = {"legend.orientation": "h", "legend.x": 0, "legend.y": -0.2, "legend.yanchor": "top", "margin.l": 50};
+  const below = {"legend.orientation": "h",
+    "legend.title.side": "top", "legend.x": 0, "legend.y": -0.2, "legend.yanchor": "top", "margin.l": 50};
   await Plotly.relayout(node, {...ink(node.layout), ...(narrow ? {...below, height: node.clientWidth + 260} : {})});
 });
 Promise.all(shown).then(() => document.documentElement.dataset.ready = "yes");

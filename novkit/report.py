@@ -11,9 +11,21 @@ from novkit.errors import StoredFileError
 from novkit.evaluation import Scores
 from novkit.figures import auroc_dots, novelty_maps, reconstructions, roc_curves, score_distributions, training_curves
 from novkit.files import replacing
-from novkit.findings import EMBEDDED, find, places
+from novkit.findings import find, places
 from novkit.page import Page, table_html
-from novkit.report_parts import SHORT_SETUPS, case_table, interval_html, place_text, range_text, signed_text, slug, summary_row, tag_html
+from novkit.report_parts import (
+    READING,
+    SHORT_SETUPS,
+    case_table,
+    command_text,
+    interval_html,
+    place_text,
+    range_text,
+    signed_text,
+    slug,
+    summary_row,
+    tag_html,
+)
 from novkit.results import (
     METHODS,
     PAPERS,
@@ -45,22 +57,11 @@ def write_report(
     if not records:
         raise StoredFileError(f"{folder} holds no run yet: run `novkit reproduce` first.")
     page = _Report(folder if folder.suffix != ".json" else folder.parent, records, n_resamples)
-    text = page.render(command or _command(records))
+    text = page.render(command or command_text(records))
     target = page.folder / "report.html" if output is None else Path(output)
     with replacing(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return target
-
-
-def _command(records: Sequence[Record]) -> str:
-    profile, datasets = records[0].profile, {r.dataset for r in records}
-    seeds, methods = len({r.seed for r in records}), [m for m in METHODS if any(r.method == m for r in records)]
-    words = ["novkit reproduce", f"--profile {profile}", f"--seeds {seeds}", *(f"--method {m}" for m in methods)]
-    if not datasets <= set(EMBEDDED):
-        normal = dict.fromkeys(name for r in records for name in r.normal)
-        novel = dict.fromkeys(name for r in records for name in r.novel if r.setup != "generated_ood")
-        words += ["--data FOLDER", *(f"--normal {name!r}" for name in normal), *(f"--novel {name!r}" for name in novel)]
-    return " ".join(words)
 
 
 # ---- the page --------------------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ class _Report:
             self._what_was_run(),
             self._summary(),
             *(self._dataset(name) for name in self.datasets),
-            _READING,
+            READING,
             self._provenance(command),
             "</main><footer>Every number and figure on this page is computed from results.json and the scores beside it.</footer>",
         ]
@@ -225,7 +226,7 @@ class _Report:
         ]
         caption = (
             "Means over seeds and cases. Bold: the best of its set-up. The strip runs from 0.3 to 1, its dotted line is chance (0.5). "
-            "sd: over runs. AP: average precision. FPR95: false-positive rate at 95 % sensitivity. PRO: per-region overlap up to 30 % "
+            "sd: over seeds. AP: average precision. FPR95: false-positive rate at 95 % sensitivity. PRO: per-region overlap up to 30 % "
             f"false positives. MB: peak memory. † {UPPER_BOUND_NOTE}, no method. Press a heading to sort."
         )
         inner = table_html(heads, rows, caption, sortable=True, kinds=kinds)
@@ -260,9 +261,11 @@ class _Report:
             if any(r.method == m and (r.normal, r.seed) == (first.normal, first.seed) for r in records)
         }
         scores = score_distributions(merged, title=f"Novelty scores: {place}")
+        most = max(len(each) for each in runs.values())
+        averaged = f"Averaged over up to {most} runs at equal false-positive rates." if most > 1 else "One run of each method."
         bound = f" {METHODS[UPPER_BOUND]}: {UPPER_BOUND_NOTE}." if UPPER_BOUND in runs else ""
         return [
-            self.page.figure(curves, f"Averaged over {len(next(iter(runs.values())))} runs at equal false-positive rates.{bound}"),
+            self.page.figure(curves, f"{averaged}{bound}"),
             self.page.figure(scores, f"Seed {first.seed}, normal: {', '.join(first.normal)}. Each method has its own scale.{bound}"),
         ]
 
@@ -321,19 +324,6 @@ class _Report:
             f"<dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in facts.items())}</dl>"
             f"<p>The command that makes these results and this page again:</p><pre><code>{escape(command)}</code></pre></section>"
         )
-
-
-_READING = """<section id="reading" aria-labelledby="h-reading"><h2 id="h-reading">How to read this</h2>
-<p><strong>AUROC</strong> is the chance that a novel image scores above a normal one: 0.5 is guessing, 1 is perfect.
-<strong>Average precision</strong> depends on how common novel images are in the test. <strong>FPR95</strong> is the share of normal images
-called novel by a threshold that finds 95 of 100 novel ones: lower is better. <strong>PRO</strong> is the mean share of each abnormal region
-that is found, up to 30 % false-positive pixels.</p>
-<p><strong>Intervals</strong> hold the middle 95 % of bootstrap resamples of whole groups (patients, lesions or subjects), stratified by
-class. They say how far another choice of test images could move the number; the sd over runs says how much training and split move it.</p>
-<p><strong>Better</strong> means that the 95 % interval of the mean AUROC difference, on the same resampled groups, lies above 0. The best
-baseline is picked on these test images, a choice in the baselines' favour.</p>
-<p>Methods are trained, selected and scaled on normal images alone. Two things stand apart: the oracle statistic is chosen on the test
-labels, a bound and no method; variants called faithful repeat choices of published code, some of which use the test.</p></section>"""
 
 
 # ---- what is drawn --------------------------------------------------------------------------------------------------

@@ -1,14 +1,15 @@
 """Small pieces of the report: numbers, intervals, tables as HTML. All text from the data is escaped here or by the page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import pandas as pd
 
 from novkit.evaluation import Interval
 from novkit.figures.style import method_look
+from novkit.findings import EMBEDDED
 from novkit.page import table_html
-from novkit.results import SETUPS, UPPER_BOUND_NOTE
+from novkit.results import METHODS, SETUPS, UPPER_BOUND_NOTE, Record
 
 SHORT_SETUPS = {**SETUPS, "generated_ood": "Generated OOD"}
 
@@ -46,6 +47,18 @@ def range_text(values: Iterable[float]) -> str:
     if not found:
         return "–"
     return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,}–{found[-1]:,}"
+
+
+def command_text(records: Sequence[Record]) -> str:
+    """The command that measures these runs again."""
+    profile, datasets = records[0].profile, {r.dataset for r in records}
+    seeds, methods = len({r.seed for r in records}), [m for m in METHODS if any(r.method == m for r in records)]
+    words = ["novkit reproduce", f"--profile {profile}", f"--seeds {seeds}", *(f"--method {m}" for m in methods)]
+    if not datasets <= set(EMBEDDED):
+        normal = dict.fromkeys(name for r in records for name in r.normal)
+        novel = dict.fromkeys(name for r in records for name in r.novel if r.setup != "generated_ood")
+        words += ["--data FOLDER", *(f"--normal {name!r}" for name in normal), *(f"--novel {name!r}" for name in novel)]
+    return " ".join(words)
 
 
 def strip_svg(low: float, value: float, high: float, colour: str) -> str:
@@ -111,3 +124,16 @@ def case_table(table: pd.DataFrame) -> str:
         kinds.append("bound" if part["note"].iloc[0] else "")
     caption = f"AUROC [95 % interval] by case, mean over seeds. Bold: the best of its column. † {UPPER_BOUND_NOTE}."
     return table_html(["Method", *(f"#{case}" for case in cases)], rows, caption, sortable=True, kinds=kinds)
+
+
+READING = """<section id="reading" aria-labelledby="h-reading"><h2 id="h-reading">How to read this</h2>
+<p><strong>AUROC</strong> is the chance that a novel image scores above a normal one: 0.5 is guessing, 1 is perfect.
+<strong>Average precision</strong> depends on how common novel images are in the test. <strong>FPR95</strong> is the share of normal images
+called novel by a threshold that finds 95 of 100 novel ones: lower is better. <strong>PRO</strong> is the mean share of each abnormal region
+that is found, up to 30 % false-positive pixels.</p>
+<p><strong>Intervals</strong> hold the middle 95 % of bootstrap resamples of whole groups (patients, lesions or subjects), stratified by
+class. They say how far another choice of test images could move the number; the sd over seeds says how much training and split move it.</p>
+<p><strong>Better</strong> means that the 95 % interval of the mean AUROC difference, on the same resampled groups, lies above 0. The best
+baseline is picked on these test images, a choice in the baselines' favour.</p>
+<p>Methods are trained, selected and scaled on normal images alone. Two things stand apart: the oracle statistic is chosen on the test
+labels, a bound and no method; variants called faithful repeat choices of published code, some of which use the test.</p></section>"""

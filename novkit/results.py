@@ -207,10 +207,10 @@ _MEASURED = (*_METRICS, "seconds_fit", "seconds_score", "peak_memory_mb")
 
 
 def summary(records: Iterable[Record], *, by_case: bool = True) -> pd.DataFrame:
-    """Mean and sd over seeds (and over cases, unless `by_case`) of each method on each data set and set-up.
+    """Mean (over seeds and, unless `by_case`, cases) and sd over seeds of each method on each data set and set-up.
 
     One row for each method, variant, data set, set-up and, `by_case`, case; columns `<metric>_mean` and `<metric>_sd` (n − 1; NaN for a
-    single run), n_runs, n_seeds, synthetic, note. Rows follow the order of METHODS; the oracle statistic carries UPPER_BOUND_NOTE.
+    single seed), n_runs, n_seeds, synthetic, note. Rows follow the order of METHODS; the oracle statistic carries UPPER_BOUND_NOTE.
     """
     frame = to_frame(records)
     keys = ["profile", "dataset", "setup", *(["case"] if by_case else []), "method", "variant"]
@@ -222,7 +222,7 @@ def summary(records: Iterable[Record], *, by_case: bool = True) -> pd.DataFrame:
         row |= {"synthetic": bool(part["synthetic"].any()), "note": UPPER_BOUND_NOTE if row["method"] == UPPER_BOUND else ""}
         for metric in _MEASURED:
             numbers = part[metric].astype(float)
-            row |= {f"{metric}_mean": numbers.mean(), f"{metric}_sd": numbers.std(ddof=1)}
+            row |= {f"{metric}_mean": numbers.mean(), f"{metric}_sd": numbers.groupby(part["seed"]).mean().std(ddof=1)}
         rows.append(row)
     return _ordered(pd.DataFrame(rows, columns=columns), keys)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from novkit.cli import _settings
+from novkit.cli import _settings, main
 from novkit.errors import SettingsError
 from tests.conftest import blobs
 
@@ -72,7 +72,7 @@ def test_reproduce_on_ones_own_images(folder):
         (["data", "show", "brian"], "did you mean 'brain'"),
         (["train", "tent", "--data", "digits", "--normal", "8", "--out", "x"], "There is no method 'tent'"),
         (["train", "pixel_zscore", "--data", "digits", "--normal", "x", "--out", "x"], "no image of class 'x'"),
-        (["train", "tend", "--data", "digits", "--normal", "8", "--size", "8", "--out", "x"], "resize them to multiples of"),
+        (["train", "tend", "--data", "digits", "--normal", "8", "--size", "8", "--out", "x"], "at least 16×16"),
         (["score", "nowhere", "."], "holds no image"),
         (["reproduce", "--normal", "a"], "give --data too"),
         (["reproduce", "--data", ".", "--normal", "a"], "name them with --normal and --novel"),
@@ -80,14 +80,23 @@ def test_reproduce_on_ones_own_images(folder):
         (["report", "nowhere"], "no results file"),
     ],
 )
-def test_errors_are_one_sentence_and_change_no_file(words, message, tmp_path):
-    done = novkit(*words, cwd=tmp_path)
-    assert done.returncode == 1, done.stdout
-    last = done.stderr.strip().splitlines()[-1]
+def test_errors_are_one_sentence_and_change_no_file(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["novkit", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("Error: ")
     assert message in last
-    assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_traceback_reaches_the_user(tmp_path):
+    done = novkit("data", "show", "brian", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: There is no data set 'brian'")
+    assert "Traceback" not in done.stderr
 
 
 def test_settings_are_read_as_json_where_they_are():

@@ -178,6 +178,22 @@ def test_batch_sizes(n, batch_size, sizes):
     assert seen == sizes
 
 
+def test_a_small_set_is_gone_through_until_the_least_steps_are_reached():
+    seen = []
+
+    class Watching(Scripted):
+        def loss(self, optimizer, images, step):
+            seen.append((images.mean(dim=(1, 2, 3)) * 255 * 64).round().int().tolist())
+            return super().loss(optimizer, images, step)
+
+    row = run(Watching([1]), epochs=1, batch_size=4, images=IMAGES[:10], least_steps=7).epochs[0]
+    sums = sorted(int(image.sum()) for image in IMAGES[:10])
+    passes = [sorted(value for batch in seen[start : start + 3] for value in batch) for start in (0, 3, 6)]
+    assert passes == [sums] * 3  # 9 steps: three whole passes of 3
+    assert (row["steps"], row["images"]) == (9, 30)
+    assert seen[:3] != seen[3:6]
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_images_arrive_as_float_in_unit_range(dtype):
     scale = {"uint8": 1, "uint16": 257, "float32": np.float32(1 / 255)}[dtype]

@@ -154,7 +154,7 @@ class DeepSvdd(Detector):
             return
         z = self._embed(val).astype(np.float64)
         spread = z.var(axis=0).sum()
-        if not spread > 1e-10 * max(float(self.network_.centre.square().sum()), float((z**2).sum(axis=1).mean())):
+        if not spread > 1e-8 * max(float(self.network_.centre.square().sum()), float((z**2).sum(axis=1).mean())):
             raise TrainingError("deep_svdd has collapsed, every image has the same embedding: lower weight_decay or lr, or train shorter.")
 
     @torch.inference_mode()

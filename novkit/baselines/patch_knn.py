@@ -28,11 +28,11 @@ class PatchKnnSettings(AutoencoderSettings):
     autoencoder, which has seen the normal images alone.
     """
 
-    levels: tuple[int, ...] = (2, 1)  # [O] whose features: how many convolutions before the encoder's last; too deep means the first
+    levels: tuple[int, ...] = (3, 2)  # [O] whose features: how many convolutions before the encoder's last; too deep means the first
     pool: int = 3  # features are averaged over pool × pool places; odd
     bank: int = 2000  # [O] patches kept
     candidates: int = 20000  # [O] patches the bank is chosen from, drawn evenly from the training images
-    choice: str = "random"  # "random" [O] | "coreset": k-centre greedy, the bank that covers the candidates best
+    choice: str = "coreset"  # "coreset": k-centre greedy, the bank that covers the candidates best | "random" [O]
     position_weight: float = 1.0  # [O] how much the place counts: 0 compares patches wherever they are
     neighbours: int = 3  # [O] a patch's distance is the mean over so many nearest in the bank
     top: float = 0.05  # [O] share of an image's patches, the most distant, that its score averages; the least is one patch, the maximum

@@ -1,5 +1,6 @@
 """TEND as a detector: stage 1, stage 2, and the score."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from novkit.detector import Detector, pick_device
+from novkit.distortions.resampling import near_identity
 from novkit.errors import SettingsError
 from novkit.images import batches
 from novkit.seeding import seed_for, seeded
@@ -106,6 +108,11 @@ class Tend(Detector):
         self.network_.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         return device
 
+    def _seen(self, images: np.ndarray, device: torch.device) -> Iterator[Tensor]:
+        """Batches as the network saw normal images in training: passed through the same resampling, by one fixed sub-pixel shift [O]."""
+        for x in batches(images, _SCORING_BATCH, device):
+            yield near_identity(x) if self.settings_.match_resampling else x
+
     def _distance(self, z: Tensor) -> Tensor:
         """(n, embedding) -> (n,) float64 on the CPU: ‖z − c‖² [C], or what exceeds R of it."""
         d = squared_distance(z.float(), self.network_.centre).cpu().double()
@@ -116,7 +123,7 @@ class Tend(Detector):
         """s(x) = (1 − λ) p(x) + λ d̃(x) [C]; d̃ unclipped, on the scale of held-out images [O]."""
         device = self._place()
         probability, distance = [], []
-        for x in batches(images, _SCORING_BATCH, device):
+        for x in self._seen(images, device):
             z, logit = self.network_(x)
             probability.append(torch.sigmoid(logit.cpu().double()))
             distance.append(self._distance(z))
@@ -130,7 +137,7 @@ class Tend(Detector):
     def embed(self, X: np.ndarray) -> np.ndarray:
         """(n, embedding) float32: z(x)."""
         device = self._place()
-        return torch.cat([self.network_(x)[0].float().cpu() for x in batches(self._checked(X), _SCORING_BATCH, device)]).numpy()
+        return torch.cat([self.network_(x)[0].float().cpu() for x in self._seen(self._checked(X), device)]).numpy()
 
     # ---- storing -------------------------------------------------------------------------------------------------
 

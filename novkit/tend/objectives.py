@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from novkit.distortions.published import PUBLISHED, published
+from novkit.distortions.published import distort_published
 from novkit.distortions.resampling import near_identity
 from novkit.distortions.training import distort
 from novkit.images import batches
@@ -51,14 +51,7 @@ def transformation(settings: TendSettings) -> Transform:
         return distort(x, generator, settings.family)[0]
 
     def as_published(x: Tensor, generator: torch.Generator) -> Tensor:
-        names = list(PUBLISHED)
-        drawn = torch.randint(len(names), (len(x),), generator=generator)
-        y = torch.empty_like(x)
-        for kind, name in enumerate(names):
-            chosen = drawn == kind
-            if chosen.any():
-                y[chosen] = published(x[chosen], name)
-        return y
+        return distort_published(x, generator)[0]
 
     chosen = default if settings.transformations == "default" else as_published
     if not settings.faithful.jpeg_on_transformed:
@@ -105,12 +98,13 @@ class MarginLearning(Objective):
             embeddings = torch.cat([network(x)[0].float() for x in batches(images, _EVALUATION_BATCH, step.device)])
             network.centre.copy_(centre_of(embeddings, self.settings.centre_least))
 
+    def untransformed(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """x as the network sees it: resampled like T(x), or its edges would tell; by one fixed sub-pixel shift without a generator."""
+        return near_identity(images, generator) if self.settings.match_resampling else images
+
     def pair(self, images: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """x (resampled like T(x), if so set) and T(x)."""
-        transformed = self.transform(images, step.generator("transform"))
-        if self.settings.match_resampling:
-            images = near_identity(images, step.generator("near identity"))
-        return images, transformed
+        """x and T(x)."""
+        return self.untransformed(images, step.generator("near identity")), self.transform(images, step.generator("transform"))
 
     def losses(self, x: Tensor, t: Tensor, phase: str) -> dict[str, Tensor]:
         """Both terms on one encoding of x and T(x) together."""

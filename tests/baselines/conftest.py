@@ -17,7 +17,7 @@ CHANGES: dict[str, tuple[str, dict]] = {
     "ocsvm on embeddings": ("ocsvm", {"features": "autoencoder"}),
     "deep_svdd": ("deep_svdd", {"epochs_autoencoder": 3, "warmup": 1}),
     "deep_svdd, soft": ("deep_svdd", {"epochs_autoencoder": 3, "warmup": 1, "objective": "soft-boundary"}),
-    "patch_knn": ("patch_knn", {"bank": 300, "candidates": 1000}),
+    "patch_knn": ("patch_knn", {"levels": (2, 1), "bank": 300, "candidates": 1000}),
 }
 
 

@@ -41,13 +41,11 @@ def test_score_orders_images_as_the_decision_does(fitted, name):
 def test_score_still_orders_where_the_decision_is_used_up(fitted):
     """Scale features up until every kernel is 0 to float64: the decision ties, the score does not."""
     ocsvm = fitted("ocsvm on pixels")
-    far = np.array([30.0, 60.0, 120.0])
     scale, ocsvm.scale_ = ocsvm.scale_, ocsvm.scale_ / 200
     try:
         parts = ocsvm.components(X[20:])
     finally:
         ocsvm.scale_ = scale
-    assert len(far) == 3
     assert np.ptp(parts["decision"]) == 0
     assert len(np.unique(parts["score"])) == 20
 
@@ -60,7 +58,7 @@ def test_features_are_standard_on_the_training_images(fitted):
 
 def test_nu_bounds_the_training_images_outside():
     for nu in (0.1, 0.5):
-        outside = fit("ocsvm on pixels", nu=nu).components(blobs(96))["decision"] > 1e-9
+        outside = fit("ocsvm on pixels", nu=nu).components(blobs(96))["decision"] > 2e-3  # the solver stops within 1e-3
         assert outside.mean() <= nu + 0.03
 
 

@@ -188,16 +188,17 @@ class Anatomy:
         middle, gap = rng.uniform(*Z_RANGE), rng.uniform(3.0, 4.0)
         z = middle + gap * (np.arange(slices) - (slices - 1) / 2) if slices <= 4 else np.linspace(middle - 6, middle + 6, slices)
         size = rng.normal(0.95, 0.025)
-        roll, pitch, yaw = np.deg2rad(np.clip(rng.normal(0, (2.5, 3.0, 5.0)), (-5, -6, -11), (5, 6, 11)))
+        crooked = float(np.exp(np.clip(0.8 * rng.standard_normal(), -1.6, 1.4)))  # how well the head was placed
+        roll, pitch, yaw = np.deg2rad(np.clip(rng.normal(0, (2.5, 3.0, 5.0 * crooked)), (-5, -6, -15), (5, 6, 15)))
         healthy = float(np.clip(rng.normal(0.6, 1.0), -1.0, 3.0))
-        more = float(rng.uniform(2.6, 4.8))
+        more = float(rng.uniform(2.4, 4.5))
         limit = _FOLD_FREE / 2  # two fields are added: each gets half of what keeps the sum from folding
         return cls(
             z=z,
-            field_of_view=rng.uniform(210, 230),
+            field_of_view=rng.uniform(212, 234),
             scale=np.clip(size * rng.normal(1, (0.025, 0.025, 0.02)), 0.86, 1.05),
             rotation=_rotation(roll, pitch, yaw),
-            shift=np.clip(rng.normal(0, 4.5, 2), -10, 10),
+            shift=np.clip(rng.normal(0, 5.0 * crooked, 2), -15, 15),
             coarse=Field.draw(rng, 44.0, 7.0, components=3, limit=44.0 * limit),
             fine=Field.draw(rng, 16.0, 2.4, components=2, limit=16.0 * limit),
             cortex=Field.draw(rng, 11.0, 0.2),

@@ -221,8 +221,9 @@ def infarct(anatomy: Anatomy, rng: np.random.Generator) -> Plan:
         if deep:
             value = _ball(slices, anatomy.z, spot, (1.0, 1.6, 1.6), 0.0)
         else:
+            from_middle = np.hypot(y + 12.0, sign * x - 8.0)
             turn = np.abs(np.arctan2(y + 12.0, sign * x - 8.0) - heading)
-            value = np.maximum(42.0 * turn, shape * -slices.outside)
+            value = np.maximum(42.0 * turn, shape * -slices.outside) + np.clip(26.0 - from_middle, 0, None)  # spares the thalamus
         value = value + slope * np.abs(z - middle)
         return value + noise + _side(slices, sign, 4.0) + 5.0 * slices.csf + 3.0 * np.clip(3 - slices.ventricle, 0, 4)
 

@@ -113,7 +113,8 @@ def render(
     on = (anatomy.z, slices.axis_y, slices.axis_x)
     mottle = 0.025 * Field.draw(rng, 9.0, 1.0).on(*on)[0] + 0.04 * Field.draw(rng, 28.0, 1.0).on(*on)[0]
     # receive coils and dielectric effects: bright or dark centre, one side nearer to the coil
-    centre, lateral, sagittal = rng.normal(0, (0.12, 0.07, 0.05))
+    uneven = float(np.exp(np.clip(0.6 * rng.standard_normal(), -1, 1)))
+    centre, lateral, sagittal = rng.normal(0, (0.12, 0.10 * uneven, 0.05))
     x, y = slices.axis_x[None, None, :] / 80, slices.axis_y[None, :, None] / 80
     bias = centre * (1 - x * x - y * y) + lateral * x + sagittal * y
     bias = bias + 0.16 * Field.draw(rng, 90.0, 1.0).on(*on)[0] + 0.10 * Field.draw(rng, 50.0, 1.0).on(*on)[0]
