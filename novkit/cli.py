@@ -94,14 +94,10 @@ def train(
     """Fit a detector on the normal images of a data set and save it. Killed and started again, it goes on."""
     import numpy as np
 
-    from novkit.data import load
     from novkit.data.splits import split_by_group
     from novkit.methods import make_detector
 
-    options = {name: value for name, value in (("size", size), ("where", where)) if value is not None}
-    if data in ("brain", "skin"):
-        options["seed"] = seed
-    dataset = load(data, **options)
+    dataset = _load(data, size, where, seed)
     split = split_by_group(dataset, normal or [dataset.normal], seed=seed)
     workdir = out.with_name(f".{out.name}-checkpoints")
     detector = make_detector(method, profile, changes=_settings(setting or []), seed=seed, device=device, workdir=workdir)
@@ -194,7 +190,7 @@ def prepare(
 def _load(name: str, size: int | None, where: str | None, seed: int) -> Any:
     from novkit.data import load
 
-    options = {key: value for key, value in (("size", size), ("where", where)) if value is not None}
+    options: dict[str, Any] = {key: value for key, value in (("size", size), ("where", where)) if value is not None}
     if name in ("brain", "skin"):
         options["seed"] = seed
     return load(name, **options)
@@ -226,6 +222,7 @@ def _table(records: list[Any]) -> str:
         spread = f" ± {row['auroc_sd']:.3f}" if row["n_runs"] > 1 else ""
         note = f"  ({row['note']})" if row["note"] else ""
         lines.append(
-            f"{row['dataset'][:16]:<16} {row['setup']:<14} {row['case'][:24]:<24} {row['display_name'][:18]:<18} {row['auroc_mean']:.3f}{spread}{note}"
+            f"{row['dataset'][:16]:<16} {row['setup']:<14} {row['case'][:24]:<24} {row['display_name'][:18]:<18} "
+            f"{row['auroc_mean']:.3f}{spread}{note}"
         )
     return "\n".join(lines)

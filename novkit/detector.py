@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from sklearn.base import BaseEstimator, OutlierMixin
 from torch import Tensor
 
@@ -52,7 +52,7 @@ class Detector(OutlierMixin, BaseEstimator):
     """
 
     method: ClassVar[str]
-    Settings: ClassVar[type]
+    Settings: ClassVar[Any]
     has_map: ClassVar[bool] = False
     image_shape_: tuple[int, int, int]
 
@@ -167,7 +167,8 @@ class Detector(OutlierMixin, BaseEstimator):
         self._checked(np.zeros((1, *getattr(self, "image_shape_", (1, 1, 1))), np.float32))
         tensors, extra = self._tensors()
         with replacing_folder(folder) as temporary:
-            save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary / "weights.safetensors")
+            weights = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+            (temporary / "weights.safetensors").write_bytes(save(weights))  # a full disk is then an OSError, not safetensors' own
             write_json(
                 temporary / "detector.json",
                 {

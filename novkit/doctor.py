@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -32,8 +31,6 @@ def report() -> tuple[str, bool]:
     free = shutil.disk_usage(Path.cwd()).free
     lines.append(f"{os.cpu_count()} CPU cores, {memory.total / 2**30:.0f} GiB memory, {free / 2**30:.0f} GiB free disk here")
     problems = []
-    if sys.version_info < (3, 11):
-        problems.append("Python is older than 3.11: install a newer one.")
     lines += ["", "packages"]
     for package in (p for row in PACKAGES for p in row):
         version = _version(package)

@@ -276,7 +276,7 @@ DIGITS = ("0", "1", "8")  # [O] three one-vs-rest tasks on real data that take s
 def reproduction(profile: str = "quick", seeds: Sequence[int] = RESERVED_SEEDS[:1], methods: Sequence[str] = REPRODUCED) -> list[Job]:
     """Every run of the quick or paper profile on the embedded data."""
     size = {"quick": 64, "paper": 256}[profile]
-    brain = tuple(("one_vs_rest", (condition,)) for condition in BRAIN_CONDITIONS) + (("generated_ood", ()),)
+    brain = (*(("one_vs_rest", (condition,)) for condition in BRAIN_CONDITIONS), ("generated_ood", ()))
     skin = (("one_vs_rest", ("atypical",)), ("generated_ood", ()))
     jobs = []
     for seed in seeds:

@@ -54,7 +54,7 @@ def test_a_full_disk_is_one_sentence_and_changes_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files, "_sync", full)
-    with pytest.raises(StoredFileError, match="No space left on device.*free some space"):
+    with pytest.raises(StoredFileError, match=r"No space left on device.*free some space"):
         write_json(target, [2])
     assert read_json(target) == [1]
     assert leftovers(tmp_path) == []

@@ -120,7 +120,7 @@ class Alocc(AutoencoderDetector):
     """
 
     method: ClassVar[str] = "alocc"
-    Settings: ClassVar[type] = AloccSettings
+    Settings: ClassVar[Any] = AloccSettings
 
     def _build(self, shape: tuple[int, int, int]) -> None:
         s: AloccSettings = self.settings_

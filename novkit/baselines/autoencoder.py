@@ -89,7 +89,7 @@ class AutoencoderDetector(Detector):
     """
 
     method: ClassVar[str] = "autoencoder"
-    Settings: ClassVar[type] = AutoencoderSettings
+    Settings: ClassVar[Any] = AutoencoderSettings
     has_map: ClassVar[bool] = True
     autoencoder_: nn.Module
 

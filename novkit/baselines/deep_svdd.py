@@ -136,7 +136,7 @@ class DeepSvdd(Detector):
     """
 
     method: ClassVar[str] = "deep_svdd"
-    Settings: ClassVar[type] = DeepSvddSettings
+    Settings: ClassVar[Any] = DeepSvddSettings
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
         s: DeepSvddSettings = self.settings_

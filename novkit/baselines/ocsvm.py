@@ -47,7 +47,7 @@ class Ocsvm(Detector):
     """
 
     method: ClassVar[str] = "ocsvm"
-    Settings: ClassVar[type] = OcsvmSettings
+    Settings: ClassVar[Any] = OcsvmSettings
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
         s: OcsvmSettings = self.settings_

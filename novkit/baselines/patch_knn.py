@@ -93,7 +93,7 @@ class PatchKnn(Detector):
     """
 
     method: ClassVar[str] = "patch_knn"
-    Settings: ClassVar[type] = PatchKnnSettings
+    Settings: ClassVar[Any] = PatchKnnSettings
     has_map: ClassVar[bool] = True
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:

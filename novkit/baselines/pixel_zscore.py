@@ -29,7 +29,7 @@ class PixelZScore(Detector):
     """map = |x − μ| / σ averaged over channels; score = its mean. After `fit`: mean_, deviation_ (channels, height, width)."""
 
     method: ClassVar[str] = "pixel_zscore"
-    Settings: ClassVar[type] = PixelZScoreSettings
+    Settings: ClassVar[Any] = PixelZScoreSettings
     has_map: ClassVar[bool] = True
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:

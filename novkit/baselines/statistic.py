@@ -31,7 +31,7 @@ class Statistic(Detector):
     """score(x) = ± one statistic of the image; its map is the raw intensity with that sign. Nothing is learnt but the threshold."""
 
     method: ClassVar[str] = "statistic"
-    Settings: ClassVar[type] = StatisticSettings
+    Settings: ClassVar[Any] = StatisticSettings
     has_map: ClassVar[bool] = True
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:

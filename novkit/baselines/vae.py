@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -99,7 +99,7 @@ class Vae(AutoencoderDetector):
     """
 
     method: ClassVar[str] = "vae"
-    Settings: ClassVar[type] = VaeSettings
+    Settings: ClassVar[Any] = VaeSettings
     autoencoder_: VariationalAutoencoder
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:

@@ -44,7 +44,7 @@ class PatchGan(Detector):
     """
 
     method: ClassVar[str] = "patchgan"
-    Settings: ClassVar[type] = PatchGanSettings
+    Settings: ClassVar[Any] = PatchGanSettings
     has_map: ClassVar[bool] = True
 
     # ---- fitting -------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ class Tend(Detector):
     """
 
     method: ClassVar[str] = "tend"
-    Settings: ClassVar[type] = TendSettings
+    Settings: ClassVar[Any] = TendSettings
 
     def leak_test(self, X_test: np.ndarray, y_test: np.ndarray) -> Self:
         """Hand over the test set for the `faithful` switches that look at it. For measuring the leak, never for a result."""
@@ -43,7 +43,9 @@ class Tend(Detector):
         leak = getattr(self, "_leaked_test", None)
         if leak is None and (settings.faithful.select_on_test or settings.faithful.validate_on_test):
             raise SettingsError("faithful.select_on_test and validate_on_test look at the test set: call leak_test(X_test, y_test) first.")
-        autoencoder = self.fit_autoencoder(train_images, leak[0][leak[1] == 0] if settings.faithful.validate_on_test else val)
+        autoencoder = self.fit_autoencoder(
+            train_images, leak[0][leak[1] == 0] if leak is not None and settings.faithful.validate_on_test else val
+        )
         self.fit_margin(autoencoder, train_images, val)
 
     def _loop(self, epochs: int) -> LoopSettings:

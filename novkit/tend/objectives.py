@@ -80,6 +80,7 @@ class MarginLearning(Objective):
         self, network: MarginNetwork, settings: TendSettings, seed: int, leaked_test: tuple[np.ndarray, np.ndarray] | None = None
     ) -> None:
         self.modules = nn.ModuleDict({"network": network})
+        self.network = network
         self.settings = settings
         self.seed = seed
         self.leaked_test = leaked_test  # only for Faithful.select_on_test
@@ -94,7 +95,7 @@ class MarginLearning(Objective):
     def begin_epoch(self, epoch: int, images: np.ndarray, step: Step) -> None:
         """After warm-up: c = mean embedding of the ID training set, kept away from zero."""
         if epoch == self.settings.warmup:
-            network = self.modules["network"]
+            network = self.network
             embeddings = torch.cat([network(x)[0].float() for x in batches(images, _EVALUATION_BATCH, step.device)])
             network.centre.copy_(centre_of(embeddings, self.settings.centre_least))
 
@@ -108,7 +109,7 @@ class MarginLearning(Objective):
 
     def losses(self, x: Tensor, t: Tensor, phase: str) -> dict[str, Tensor]:
         """Both terms on one encoding of x and T(x) together."""
-        network = self.modules["network"]
+        network = self.network
         z, logit = network(torch.cat([x, t]))
         n = len(x)
         classification = classification_loss(logit[:n], logit[n:])
@@ -140,7 +141,7 @@ class MarginLearning(Objective):
         from sklearn.metrics import roc_auc_score
 
         images, y = self.leaked_test  # type: ignore[misc]
-        network = self.modules["network"]
+        network = self.network
         p, d = [], []
         for x in batches(images, _EVALUATION_BATCH, step.device):
             z, logit = network(x)
