@@ -32,6 +32,7 @@ class AloccSettings(AutoencoderSettings):
 
     reconstruction_weight: float = 0.4  # [P] λ
     noise: float = 0.1  # [O] σ of the noise on R's input, in units of the [0, 1] range
+    width_discriminator: int = 8  # [O] channels of D's first convolution: R is what must be good, D costs as much a weight
     lr_discriminator: float = 1e-4  # [O] below R's, so that neither wins at once
     spectral: bool = True  # [O] spectral norm on D's layers (Miyato et al. 2018): its logits cannot run away
 
@@ -125,7 +126,7 @@ class Alocc(AutoencoderDetector):
     def _build(self, shape: tuple[int, int, int]) -> None:
         s: AloccSettings = self.settings_
         self.autoencoder_ = seeded(self.seed, "reconstructor", lambda: bottleneck_autoencoder(shape, s.width, s.latent))
-        self.discriminator_ = seeded(self.seed, "discriminator", lambda: Discriminator(shape, s.width, s.spectral))
+        self.discriminator_ = seeded(self.seed, "discriminator", lambda: Discriminator(shape, s.width_discriminator, s.spectral))
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
         self._build(train_images.shape[1:])

@@ -1,5 +1,7 @@
 """Training Patch-GAN: the discriminator's step, then the reconstructor's, on one restoration."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -34,6 +36,7 @@ class MaskedRestoration(Objective):
         self.panels: dict[int, np.ndarray] = {}  # epoch -> restored held-out images, uint8 (panel, channels, height, width)
         self._kept: tuple[Tensor, Tensor, Tensor] | None = None
         self._lost = 0
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         s = self.settings
@@ -41,19 +44,28 @@ class MaskedRestoration(Objective):
         if self.discriminator is not None:
             optimizers["discriminator"] = torch.optim.Adam(self.discriminator.parameters(), lr=s.lr_discriminator, betas=s.betas)
         optimizers["reconstructor"] = torch.optim.Adam(self.modules["reconstructor"].parameters(), lr=s.lr, betas=s.betas)
+        self._optimizers = optimizers
         return optimizers
+
+    def begin_epoch(self, epoch: int, images: np.ndarray, step: Step) -> None:
+        """Learning rates fall by half a cosine: a function of the epoch alone, so that a resumed run has the same."""
+        s = self.settings
+        share = s.final_lr + (1 - s.final_lr) * (1 + math.cos(math.pi * epoch / max(1, s.epochs - 1))) / 2
+        for name, optimizer in self._optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = share * (s.lr_discriminator if name == "discriminator" else s.lr)
 
     # ---- one step --------------------------------------------------------------------------------------------------
 
     def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
         if optimizer == "discriminator":
-            hidden, mask, restored = self._kept = self.restore(images, step.generator("mask"))
-            return self.discriminator_loss(images, restored.detach(), mask, hidden)
-        if self.discriminator is None:
             hidden, mask, restored = self.restore(images, step.generator("mask"))
-        else:
-            assert self._kept is not None, "the discriminator's step comes first"
-            (hidden, mask, restored), self._kept = self._kept, None
+            several = torch.distributed.is_available() and torch.distributed.is_initialized()
+            if not several:  # else the processes' running statistics are exchanged between the steps, and the graph would be stale
+                self._kept = (hidden, mask, restored)
+            return self.discriminator_loss(images, restored.detach(), mask, hidden)
+        kept, self._kept = self._kept, None
+        hidden, mask, restored = self.restore(images, step.generator("mask")) if kept is None else kept
         return self.reconstructor_loss(images, restored, mask, hidden)
 
     def restore(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

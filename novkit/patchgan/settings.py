@@ -36,6 +36,7 @@ class PatchGanSettings:
     batch_size: int = 32  # [O]
     lr: float = 1e-3  # [O] reconstructor
     lr_discriminator: float = 4e-4  # [O]
+    final_lr: float = 0.1  # [O] both rates fall by half a cosine to this share of themselves; 1: they stay
     betas: tuple[float, float] = (0.5, 0.99)  # [O]
     gradient_clip: float | None = None  # [O]
     precision: str = "auto"  # [O] bf16 on GPUs that have it
@@ -65,7 +66,7 @@ class PatchGanSettings:
         ):
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(map(str, allowed))}.")
-        for name in ("gamma", "map_residual"):
+        for name in ("gamma", "map_residual", "final_lr"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}: choose a share between 0 and 1.")
         for name in ("tau_loss", "tau_score", "sigma_floor"):

@@ -12,7 +12,7 @@ SMALL = {"width": 4, "latent": 8, "epochs": 6, "batch_size": 16, "lr": 3e-3, "pr
 CHANGES: dict[str, tuple[str, dict]] = {
     "autoencoder": ("autoencoder", {}),
     "vae": ("vae", {}),
-    "alocc": ("alocc", {"lr_discriminator": 1e-3}),
+    "alocc": ("alocc", {"lr_discriminator": 1e-3, "width_discriminator": 4}),
     "ocsvm on pixels": ("ocsvm", {"features": "pca"}),
     "ocsvm on embeddings": ("ocsvm", {"features": "autoencoder"}),
     "deep_svdd": ("deep_svdd", {"epochs_autoencoder": 3, "warmup": 1}),

@@ -265,6 +265,16 @@ def test_the_discriminator_comes_first_and_its_restoration_is_used_again():
     assert all(g is not None for g in torch.autograd.grad(found["reconstructor"]["loss"], own))
 
 
+def test_learning_rates_fall_by_half_a_cosine():
+    game = objective(epochs=11, final_lr=0.2, lr=0.01, lr_discriminator=0.1)
+    optimizers = game.optimizers()
+    rates = []
+    for epoch in (0, 5, 10):
+        game.begin_epoch(epoch, blobs(1), step())
+        rates.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers.values()])
+    np.testing.assert_allclose(rates, np.outer([1, 0.6, 0.2], [0.1, 0.01]))
+
+
 def test_networks_follow_scales_and_global_logit():
     assert len(objective(scales=1).discriminator.scales) == 1
     assert len(objective(scales=2).discriminator.scales) == 2
