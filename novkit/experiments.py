@@ -23,10 +23,7 @@ from novkit.errors import DataError, SettingsError
 from novkit.evaluation import image_metrics, pixel_metrics
 from novkit.methods import make_detector
 from novkit.results import SETUPS, Record, Scores, add_record, load_results, provenance
-
-DEVELOPMENT_SEEDS = tuple(range(10))
-RESERVED_SEEDS = tuple(range(100, 110))
-"""Settings are tuned on development seeds only; what is reported comes from reserved ones."""
+from novkit.seeding import RESERVED_SEEDS
 
 PANEL = 4  # images of each class kept as examples
 

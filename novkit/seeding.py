@@ -13,6 +13,11 @@ import torch
 
 T = TypeVar("T")
 
+DEVELOPMENT_SEEDS = tuple(range(10))
+"""Of the embedded data: look at these as often as you like, settings are chosen on them."""
+RESERVED_SEEDS = tuple(range(100, 110))
+"""Results are reported on these; nothing is chosen on them."""
+
 
 def seed_for(seed: int, *keys: int | str) -> int:
     """A 63-bit seed that depends on every key, and on their order."""

@@ -13,6 +13,7 @@ from novkit.errors import DataError, SettingsError
 from novkit.experiments import Job, measured, reproduction, reproduction_on, run_job, run_jobs
 from novkit.methods import load_detector, make_detector
 from novkit.results import load_results, load_scores
+from novkit.seeding import DEVELOPMENT_SEEDS, RESERVED_SEEDS
 
 
 def job(method: str = "pixel_zscore", **changes) -> Job:
@@ -79,8 +80,8 @@ def test_set_ups_that_train_on_different_images_are_refused(tmp_path):
 
 def test_plans_use_reserved_seeds_and_every_method():
     jobs = reproduction("quick", methods=("tend", "statistic"))
-    assert {j.seed for j in jobs} <= set(experiments.RESERVED_SEEDS)
-    assert not set(experiments.RESERVED_SEEDS) & set(experiments.DEVELOPMENT_SEEDS)
+    assert {j.seed for j in jobs} <= set(RESERVED_SEEDS)
+    assert not set(RESERVED_SEEDS) & set(DEVELOPMENT_SEEDS)
     assert {j.method for j in jobs} == {"tend", "statistic"}
     assert {j.dataset for j in jobs} == {"brain", "skin", "digits"}
     own = reproduction_on("folder", ["a"], ["b", "c"], methods=("tend",))

