@@ -57,7 +57,7 @@ class Tend(Detector):
     def fit_autoencoder(self, images: np.ndarray, val: np.ndarray) -> Autoencoder:
         """Stage 1: returns the autoencoder with its best held-out reconstruction."""
         s: TendSettings = self.settings_
-        autoencoder = seeded(self.seed, "autoencoder", lambda: autoencoder_for(images.shape[1:], s.width))
+        autoencoder = seeded(self.seed, "autoencoder", lambda: autoencoder_for(images.shape[1:], s.width, s.batch_norm))
         history = train(
             Reconstruction(autoencoder, lr=s.lr, weight_decay=s.weight_decay),
             images,
@@ -75,7 +75,7 @@ class Tend(Detector):
     def fit_margin(self, autoencoder: Autoencoder, images: np.ndarray, val: np.ndarray) -> None:
         """Stage 2, and the calibration of the score on held-out normal images and their transforms."""
         s: TendSettings = self.settings_
-        network = seeded(self.seed, "margin", lambda: MarginNetwork(autoencoder, s.embedding))
+        network = seeded(self.seed, "margin", lambda: MarginNetwork(autoencoder, s.embedding, s.batch_norm))
         objective = MarginLearning(network, s, seed_for(self.seed, "validation"), getattr(self, "_leaked_test", None))
         self.history_["margin"] = train(
             objective,
@@ -148,7 +148,7 @@ class Tend(Detector):
 
     def _restore(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         s: TendSettings = self.settings_
-        self.network_ = MarginNetwork(autoencoder_for(self.image_shape_, s.width), s.embedding)
+        self.network_ = MarginNetwork(autoencoder_for(self.image_shape_, s.width, s.batch_norm), s.embedding, s.batch_norm)
         self.network_.load_state_dict(tensors)
         low, high = extra["distance_range"]
         self.distance_range_ = (float(low), float(high))

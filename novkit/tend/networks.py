@@ -38,14 +38,21 @@ def depth_for(height: int, width: int) -> int:
     return depth
 
 
-def convolutional_autoencoder(shape: tuple[int, int, int], width: int = 16) -> Autoencoder:
-    """4×4 stride-2 convolutions with ReLU, channels c, 2c, 4c, …, mirrored by transposed ones, sigmoid output [C at 256×256]."""
+def _block(convolution: nn.Module, channels: int, batch_norm: bool) -> nn.Sequential:
+    return nn.Sequential(convolution, *([nn.BatchNorm2d(channels)] if batch_norm else []), nn.ReLU())
+
+
+def convolutional_autoencoder(shape: tuple[int, int, int], width: int = 16, batch_norm: bool = False) -> Autoencoder:
+    """4×4 stride-2 convolutions with ReLU, channels c, 2c, 4c, …, mirrored by transposed ones, sigmoid output [C at 256×256].
+
+    batch_norm: after each convolution of the encoder [O].
+    """
     channels, height, columns = shape
     depth = depth_for(height, columns)
     sizes = [channels] + [width * 2**level for level in range(depth)]
     encoder = nn.Sequential()
     for before, after in pairwise(sizes):
-        encoder += nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU())
+        encoder += _block(nn.Conv2d(before, after, 4, stride=2, padding=1), after, batch_norm)
     decoder = nn.Sequential()
     for before, after in zip(sizes[:0:-1], sizes[-2::-1], strict=True):
         last = nn.Sigmoid() if after == channels and len(decoder) == 2 * (depth - 1) else nn.ReLU()
@@ -78,8 +85,13 @@ def small_rgb_autoencoder() -> Autoencoder:
     return Autoencoder(encoder, decoder, (48, 4, 4))
 
 
-def autoencoder_for(shape: tuple[int, int, int], width: int = 16) -> Autoencoder:
-    """The published network where there is one for this size, else the convolutional one at the depth that fits."""
+def autoencoder_for(shape: tuple[int, int, int], width: int = 16, batch_norm: bool = False) -> Autoencoder:
+    """The published network where there is one for this size, else the convolutional one at the depth that fits.
+
+    With batch normalisation, which no published network has, always the latter.
+    """
+    if batch_norm:
+        return convolutional_autoencoder(shape, width, batch_norm)
     if tuple(shape) == (1, 28, 28):
         return mlp_autoencoder(shape)
     if tuple(shape) == (3, 32, 32):
@@ -95,13 +107,15 @@ class MarginNetwork(nn.Module):
 
     centre: Tensor
 
-    def __init__(self, autoencoder: Autoencoder, embedding: int) -> None:
+    def __init__(self, autoencoder: Autoencoder, embedding: int, batch_norm: bool = False) -> None:
         super().__init__()
         self.encoder = autoencoder.encoder
         features = autoencoder.features
         if len(features) == 3:
             channels, height, width = features
-            self.neck = nn.Sequential(nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1), nn.ReLU(), nn.Flatten())
+            self.neck = nn.Sequential(
+                *_block(nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1), 2 * channels, batch_norm), nn.Flatten()
+            )
             size = 2 * channels * (height // 2) * (width // 2)
         else:  # the features of the 28×28 network are a vector already [O]
             self.neck = nn.Sequential()
