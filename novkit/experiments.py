@@ -19,11 +19,15 @@ from novkit.data import load
 from novkit.data.dataset import ImageDataset
 from novkit.data.setups import Setup, generated_ood, one_vs_rest, rest_vs_one
 from novkit.detector import Detector, pick_device
+from novkit.distortions.unseen import UNSEEN
 from novkit.errors import DataError, SettingsError
 from novkit.evaluation import image_metrics, pixel_metrics
 from novkit.methods import make_detector
 from novkit.results import SETUPS, Record, Scores, add_record, load_results, provenance
 from novkit.seeding import RESERVED_SEEDS
+
+SETTINGS_TRIED = {"tend": 15, "autoencoder": 4, "pixel_zscore": 1, "statistic": 1, "statistic_oracle": 1}
+"""How many settings of each method were compared on development seeds before any result was reported: results/NOTES.md lists them."""
 
 PANEL = 4  # images of each class kept as examples
 
@@ -132,7 +136,7 @@ def _blank_records(job: Job, dataset: ImageDataset, detector: Detector) -> list[
     known = provenance(detector.device)
     blanks = []
     for kind, novel in job.cases:
-        names = novel or (("generated",) if kind == "generated_ood" else tuple(sorted(set(map(str, dataset.labels)) - set(job.normal))))
+        names = novel or (tuple(UNSEEN) if kind == "generated_ood" else tuple(sorted(set(map(str, dataset.labels)) - set(job.normal))))
         blanks.append(
             Record(
                 method=job.method,
@@ -143,6 +147,7 @@ def _blank_records(job: Job, dataset: ImageDataset, detector: Detector) -> list[
                 seed=job.seed,
                 profile=job.profile,
                 variant=job.variant,
+                n_settings_tried=SETTINGS_TRIED.get(job.method, 1),
                 auroc=0.5,
                 auroc_low=0.5,
                 auroc_high=0.5,
@@ -267,6 +272,7 @@ def measured(device: str) -> Iterator[Cost]:
 
 REPRODUCED = ("tend", "autoencoder", "pixel_zscore", "statistic", "statistic_oracle")
 BRAIN_CONDITIONS = ("glioma", "ms", "infarct", "haemorrhage", "ventricles")
+BRAIN_HEALTHY = 4800  # images, of 1200 subjects
 DIGITS = ("0", "1", "8")  # [O] three one-vs-rest tasks on real data that take seconds
 
 
@@ -278,7 +284,8 @@ def reproduction(profile: str = "quick", seeds: Sequence[int] = RESERVED_SEEDS[:
     jobs = []
     for seed in seeds:
         common: dict[str, Any] = {"seed": seed, "profile": profile}
-        jobs += [Job(method=m, dataset="brain", normal=("healthy",), cases=brain, options={"size": size}, **common) for m in methods]
+        options = {"size": size, "n_healthy": BRAIN_HEALTHY}
+        jobs += [Job(method=m, dataset="brain", normal=("healthy",), cases=brain, options=options, **common) for m in methods]
         jobs += [Job(method=m, dataset="skin", normal=("benign",), cases=skin, options={"size": size}, **common) for m in methods]
         for digit in DIGITS:
             jobs += [Job(method=m, dataset="digits", normal=(digit,), cases=(("one_vs_rest", ()),), **common) for m in methods]

@@ -50,7 +50,7 @@ class DeepSvddSettings(AutoencoderSettings):
     @classmethod
     def quick(cls, **changes: Any) -> Self:
         """As many epochs as the autoencoder's quick preset, half for each stage [O]."""
-        return super().quick(**{"epochs_autoencoder": 8, "warmup": 2, **changes})
+        return super().quick(**{"epochs_autoencoder": 10, "warmup": 2, **changes})
 
 
 class SphereNetwork(nn.Module):

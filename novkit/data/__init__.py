@@ -24,7 +24,7 @@ def load(name_or_path: str | Path, *, progress: bool = True, **options: Any) -> 
     "brain", "skin": generated images; options `seed`, `size` and those of `generate_brain` and `generate_skin`.
     "digits": scikit-learn's handwritten digits; option `size`.
     A folder with labels.csv (`path,label,group,mask`): options `size`, `channels`, `normal`, `where`, `masks`, `cache`.
-    A MedMNIST .npz: options `normal`, `class_names`, `where`.
+    A MedMNIST .npz, or a folder that holds one and no labels.csv: options `normal`, `class_names`, `where`.
     Raises DataError for an unknown name or unusable files, SettingsError for an unknown option.
     """
     name = str(name_or_path)
@@ -36,6 +36,8 @@ def load(name_or_path: str | Path, *, progress: bool = True, **options: Any) -> 
 
         return _called(load_digits, name, options)()
     path = Path(name_or_path).expanduser()
+    if path.is_dir() and not (path / "labels.csv").exists() and len(arrays := list(path.glob("*.npz"))) == 1:
+        path = arrays[0]
     if path.is_dir():
         from novkit.data.folder import load_folder
 

@@ -116,10 +116,10 @@ class TrainingFamily:
 
     kinds: tuple[str, ...] = KINDS
     strength: float = 1.0
-    weakest: float = 0.15
+    weakest: float = 0.5
     zoom: float = 0.15
     equal_detail: bool = True
-    local: float = 0.0
+    local: float = 0.8
     window: tuple[float, float] = (0.3, 0.7)
 
     def __post_init__(self) -> None:

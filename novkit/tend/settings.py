@@ -41,7 +41,7 @@ class TendSettings(Presets):
     warmup: int = 10  # [C] epochs of classification alone, before the centre is set
     radius: float = 150.0  # [C] margin R, compared with the squared distance
     centre_least: float = 0.1  # [C]
-    margin_weight: float = 1.0  # [C]
+    margin_weight: float = 1.0  # [C] 1; 1/R [O] puts the margin on the scale of the classification
     transformations: str = "default"  # "default" [O] | "published" [C]: the eight of the published code, with their fill
     family: TrainingFamily = field(default_factory=TrainingFamily)  # [O]
     match_resampling: bool = True  # [O] x passes through a sub-pixel warp, so that blur does not tell it from T(x)
@@ -75,8 +75,9 @@ class TendSettings(Presets):
 
     @classmethod
     def quick(cls, **changes: Any) -> "TendSettings":
-        """Minutes on two CPU cores, at 64×64 [O]."""
-        return cls(**{"epochs_autoencoder": 8, "epochs": 16, "warmup": 3, "embedding": 128, "batch_size": 64, "least_steps": 20, **changes})
+        """Minutes on two CPU cores, at 64×64 [O]; tuned on development seeds of `brain`, see results/NOTES.md."""
+        short = {"width": 8, "embedding": 128, "batch_norm": True, "epochs_autoencoder": 5, "epochs": 16, "warmup": 3}
+        return cls(**{**short, "margin_weight": 1 / 150, "least_steps": 20, **changes})
 
 
 def _tuples(values: dict) -> dict:
