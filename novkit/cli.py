@@ -135,11 +135,20 @@ def doctor() -> None:
 
 
 @app.command(name="report")
-def report_command(folder: Annotated[Path, typer.Argument(help="Results folder.")] = Path("results/quick")) -> None:
+def report_command(
+    folder: Annotated[Path, typer.Argument(help="Results folder.")] = Path("results/quick"),
+    markdown: Annotated[Path | None, typer.Option(help="Instead, renew the table between the markers of this Markdown page.")] = None,
+) -> None:
     """Write report.html from the results of a folder."""
+    from novkit.markdown import update_page
     from novkit.report import write_report
+    from novkit.report_parts import command_text
+    from novkit.results import load_results
 
-    print(f"report: {write_report(folder)}")
+    if markdown is None:
+        print(f"report: {write_report(folder)}")
+    else:
+        print(f"table: {update_page(folder, markdown, command_text(load_results(folder)))}")
 
 
 @data_app.command(name="list")

@@ -35,6 +35,12 @@ class Parts:
     cover: Tensor
 
 
+def brightness(x: Tensor) -> Tensor:
+    """The upper quartile of each image's grey levels, at least 0.05: (n, channels, height, width) -> (n, 1, 1, 1)."""
+    grey = x.mean(dim=1).flatten(1)
+    return grey.sort(dim=1).values[:, (3 * grey.shape[1]) // 4].clamp(min=0.05).reshape(-1, 1, 1, 1)
+
+
 class PatchGan(Detector):
     """Masked restoration, judged patch by patch (Chen et al. 2025); our formulation, see PatchGanSettings.
 
@@ -144,9 +150,21 @@ class PatchGan(Detector):
         """Every patch restored from its surroundings, never from itself, once for each partition; then the mean over partitions."""
         s: PatchGanSettings = self.settings_
         covers = [self._cover(x, label) for label in self.covers_] if s.masked else [self._seen(x)]
-        cover = torch.stack(covers).mean(dim=0)
-        residual = torch.stack([(x - each).abs() for each in covers]).mean(dim=0)
-        return Parts(self.grid_.mean(residual), self._unlike(x, covers), residual.mean(dim=1), cover)
+        residual = torch.stack([self._residual(x, cover) for cover in covers]).mean(dim=0)
+        return Parts(self.grid_.mean(residual), self._unlike(x, covers), residual[:, 0], torch.stack(covers).mean(dim=0))
+
+    def _residual(self, x: Tensor, cover: Tensor) -> Tensor:
+        """|x − x̂| of the smoothed difference, mean over channels: (n, 1, height, width).
+
+        Signs cancel along edges that are restored a pixel aside, and in noise; a lesion brightens or darkens a whole neighbourhood.
+        """
+        s: PatchGanSettings = self.settings_
+        difference = x - cover
+        half = round((s.smoothing * self.grid_.patch - 1) / 2)
+        if half > 0:
+            difference = F.avg_pool2d(difference, 2 * half + 1, stride=1, padding=half, count_include_pad=False)
+        residual = difference.abs().mean(dim=1, keepdim=True)
+        return residual / brightness(x) if s.relative else residual
 
     def _seen(self, x: Tensor) -> Tensor:
         return self.reconstructor_(x, torch.zeros_like(x[:, :1])).float()

@@ -45,14 +45,16 @@ class PatchGanSettings:
     lost_epochs: int = 5  # [O] … and after so many epochs in a row the run is given up
     # score
     partitions: int = 4  # [O] random partitions that the score is averaged over
-    adversarial_score: str = "cover"  # [O] "cover": −D of the assembled cover | "image": −D(x) | "features": feature distance in D
-    gamma: float = 0.5  # [O] γ: (1 − γ) error + γ authenticity
+    smoothing: float = 0.6  # [O] the signed residual is averaged over squares of so many patch sides before its size is taken; 0: not
+    relative: bool = True  # [O] residuals in units of the image's own brightness: gain is no novelty
+    adversarial_score: str = "image"  # [O] "cover": −D of the assembled cover | "image": −D(x) | "features": feature distance in D
+    gamma: float = 0.3  # [O] γ: (1 − γ) error + γ authenticity
     standardise: str = "position"  # [O] "none" | "global" | "position": for anatomy that lies alike in all images
     sigma_floor: float = 0.5  # [O] σ₀ as a share of the median σ
     aggregate: str = "ranked"  # [P: ranked] "ranked" | "mean" | "max" | "top_k"
-    tau_score: float = 0.1  # [O] τ of the score
+    tau_score: float = 0.02  # [O] τ of the score
     top_k: int = 3  # [O] patches that "top_k" averages
-    map_residual: float = 0.5  # [O] share of the pixel residual in the novelty map, the rest is s_p
+    map_residual: float = 0.4  # [O] share of the pixel residual in the novelty map, the rest is s_p
 
     def __post_init__(self) -> None:
         boxes = tuple(self.boxes)
@@ -72,9 +74,9 @@ class PatchGanSettings:
         for name in ("tau_loss", "tau_score", "sigma_floor"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}: it must be positive.")
-        for name in ("adversarial_weight", "global_weight", "visible_weight"):
+        for name in ("adversarial_weight", "global_weight", "visible_weight", "smoothing"):
             if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name} is {getattr(self, name)}: a weight cannot be negative.")
+                raise SettingsError(f"{name} is {getattr(self, name)}: it cannot be negative.")
         for name in ("partitions", "top_k", "lost_epochs", "width", "discriminator_width"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}: it must be at least 1.")

@@ -78,3 +78,11 @@ def test_real_pneumoniamnist_duplicates_stay_together():
     pixels = [{data.images[i].tobytes() for i in part} for part in (split.train, split.calibration, split.threshold, split.test)]
     assert sum(map(len, pixels)) == len(set().union(*pixels))
     assert data.extra["duplicate_images"] > 0
+
+
+def test_a_folder_that_holds_one_npz_stands_for_it(tmp_path):
+    save_medmnist(tmp_path / "pneumoniamnist.npz", np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8), np.arange(12) % 2)
+    assert load(tmp_path).name == "pneumoniamnist"
+    (tmp_path / "other.npz").write_bytes(b"")
+    with pytest.raises(DataError, match=r"labels\.csv"):
+        load(tmp_path)

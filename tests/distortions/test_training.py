@@ -11,6 +11,7 @@ from novkit.distortions import KINDS, TrainingFamily, apply_kind, distort, disto
 from novkit.distortions.resampling import pixel_centres, to_centred
 from novkit.errors import SettingsError
 from novkit.seeding import torch_generator
+from novkit.statistics import compute_statistics
 
 
 def natural(n: int, side: int = 64, channels: int = 1) -> Tensor:
@@ -210,3 +211,48 @@ def test_detail_hardly_tells_strong_transformations(frame, framed):
     images = framed if frame else natural(400)
     normal = near_identity(images, torch_generator(0, "x"))
     assert 0.35 < auroc(detail, normal, distort(images, torch_generator(0, "t"))[0]) < 0.65
+
+
+# ---- windows ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_window_leaves_the_rest_alone_and_holds_the_whole_map_at_its_centre():
+    """Against a pixel-by-pixel rendering of one window: the map, shrunk about the centre, fading as (1 − (r/ρ)²)²."""
+    side = 32
+    settings = TrainingFamily(local=1.0)
+    windows = training._Windows.draw(3, side, side, torch_generator(0), settings, torch.device("cpu"))
+    points = pixel_centres(side, side, torch.device("cpu")).expand(3, -1, -1, -1)
+    shift = 4.0
+    result = windows.blend(points, windows.magnified(points) + shift)
+    for n in range(3):
+        (cx, cy), radius, scale = windows.centre[n].flatten().tolist(), float(windows.radius[n]), float(windows.scale[n])
+        assert 0.3 <= scale <= 0.7
+        assert radius == pytest.approx(scale * side / 2)
+        for row in range(0, side, 3):
+            for column in range(0, side, 3):
+                x, y = column + 0.5, row + 0.5
+                inside = max(0.0, 1 - ((x - cx) ** 2 + (y - cy) ** 2) / radius**2) ** 2
+                expected = [x + inside * shift * scale, y + inside * shift * scale]
+                np.testing.assert_allclose(result[n, :, row, column], expected, atol=1e-3)
+
+
+def test_the_share_of_local_images_is_as_chosen():
+    radius = training._Windows.draw(4000, 64, 64, torch_generator(1), TrainingFamily(local=0.8), torch.device("cpu")).radius
+    assert torch.isfinite(radius).double().mean() == pytest.approx(0.8, abs=0.03)
+    assert torch.isinf(training._Windows.draw(9, 64, 64, torch_generator(1), TrainingFamily(local=0.0), torch.device("cpu")).radius).all()
+
+
+def test_local_maps_cannot_be_told_by_any_single_statistic():
+    x = natural(400)
+    normal, local = near_identity(x, torch_generator(2)), distort(x, torch_generator(3), TrainingFamily(local=1.0))[0]
+    a, b = compute_statistics(normal.numpy()), compute_statistics(local.numpy())
+    for name in a.columns:
+        value = roc_auc_score(np.repeat([0, 1], 400), np.concatenate([a[name], b[name]]))
+        assert 0.43 < value < 0.57, (name, value)
+    assert (normal - local).abs().amax(dim=(1, 2, 3)).median() > 0.05
+
+
+@pytest.mark.parametrize("wrong", [{"local": 1.5}, {"local": -0.1}, {"window": (0.0, 0.5)}, {"window": (0.6, 0.5)}])
+def test_window_settings_are_checked(wrong):
+    with pytest.raises(SettingsError):
+        TrainingFamily(**wrong)

@@ -6,12 +6,14 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import uniform_filter
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from novkit.errors import SettingsError, TrainingError
 from novkit.methods import load_detector, make_detector
 from novkit.patchgan import PatchGan, PatchGanSettings
+from novkit.patchgan.detector import brightness
 from novkit.patchgan.objectives import MaskedRestoration
 from novkit.patchgan.ranking import image_score
 from novkit.training import LoopSettings, Step
@@ -102,6 +104,7 @@ def test_score_is_made_of_its_components(detector):
 
 def test_every_patch_of_the_cover_is_restored_without_itself(detector):
     """By hand from single masks: the error of each patch, its mean over partitions."""
+    detector = rebuilt(detector, smoothing=0.0, relative=False)
     X = blobs(2, seed=4)
     grid = detector.grid_
     errors, covers = [], []
@@ -128,6 +131,25 @@ def test_a_patch_hidden_in_all_covers_never_restores_itself(detector):
     changed = X.copy()
     changed[:, :, where] = 255 - changed[:, :, where]
     np.testing.assert_array_equal(detector.restore_masked(changed, hidden), detector.restore_masked(X, hidden))
+
+
+def test_residual_is_smoothed_before_its_size_is_taken(detector):
+    x, cover = (torch.from_numpy(blobs(2, seed=number)).float() / 255 for number in (11, 12))
+    plain = rebuilt(detector, smoothing=0.0, relative=False)._residual(x, cover)
+    torch.testing.assert_close(plain, (x - cover).abs())
+    smooth = rebuilt(detector, smoothing=0.75, relative=False)._residual(x, cover)  # 0.75 × 4 pixels
+    inner = uniform_filter((x - cover).numpy()[:, 0], size=(0, 3, 3))[:, 2:-2, 2:-2]
+    np.testing.assert_allclose(smooth[:, 0, 2:-2, 2:-2], np.abs(inner), atol=1e-6)
+    assert (smooth.mean() < plain.mean()).all()
+
+
+def test_gain_is_no_novelty_in_relative_units(detector):
+    x, cover = (torch.from_numpy(blobs(2, seed=number)).float() / 255 for number in (11, 12))
+    assert TINY.relative
+    torch.testing.assert_close(detector._residual(x / 2, cover / 2), detector._residual(x, cover))
+    quartile = np.quantile(x.numpy().reshape(2, -1), 0.75, axis=1)
+    np.testing.assert_allclose(brightness(x).flatten(), quartile, atol=2e-3)
+    assert brightness(torch.zeros(1, 3, 8, 8)).item() == pytest.approx(0.05)
 
 
 def test_held_out_components_are_standard(detector):
@@ -298,7 +320,7 @@ def test_aggregates(detector, how):
 
 @pytest.mark.parametrize(("how", "shape"), [("none", (1,)), ("global", (1,)), ("position", (64,))])
 def test_standardisation(how, shape):
-    detector = fitted(replace(TINY, epochs=1, standardise=how))
+    detector = fitted(replace(TINY, epochs=1, standardise=how, smoothing=0.0, relative=False))
     assert detector.scale_["error_mean"].shape == shape
     parts = detector.components(blobs(16, seed=1))
     if how == "none":

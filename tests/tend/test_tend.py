@@ -186,3 +186,12 @@ def test_paper_preset_is_the_published_code():
     assert (s.batch_size, s.epochs_autoencoder, s.epochs, s.warmup, s.radius, s.score_weight) == (32, 50, 50, 10, 150.0, 0.1)
     assert (s.embedding, s.width, s.lr, s.weight_decay) == (512, 16, 1e-3, 1e-6)
     assert not any(asdict(s.faithful).values())
+
+
+def test_batch_normalisation_is_stored_and_scores_images_alone(tmp_path):
+    tend = fitted(replace(TINY, batch_norm=True))
+    X = blobs(6, seed=12)
+    alone = np.array([tend.novelty_score(x[None])[0] for x in X])
+    np.testing.assert_allclose(alone, tend.novelty_score(X), atol=1e-5)
+    tend.save(tmp_path / "d")
+    np.testing.assert_array_equal(load_detector(tmp_path / "d", device="cpu").novelty_score(X), tend.novelty_score(X))
