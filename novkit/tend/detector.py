@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from novkit.detector import Detector, pick_device
-from novkit.distortions.resampling import near_identity
+from novkit.distortions.resampling import check_batch, near_identity
 from novkit.errors import SettingsError
-from novkit.images import batches
+from novkit.images import batches, to_tensor
 from novkit.seeding import seed_for, seeded
 from novkit.tend.losses import squared_distance
 from novkit.tend.networks import Autoencoder, MarginNetwork, autoencoder_for
@@ -40,6 +40,7 @@ class Tend(Detector):
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
         settings: TendSettings = self.settings_
+        check_batch(to_tensor(train_images[:1]))  # too small to distort: say so before stage 1 has spent minutes
         leak = getattr(self, "_leaked_test", None)
         if leak is None and (settings.faithful.select_on_test or settings.faithful.validate_on_test):
             raise SettingsError("faithful.select_on_test and validate_on_test look at the test set: call leak_test(X_test, y_test) first.")
