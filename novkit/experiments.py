@@ -62,13 +62,21 @@ class Job:
         return "-".join("".join(c if c.isalnum() else "_" for c in word)[:24] for word in words if word)
 
 
-def build_setup(dataset: ImageDataset, kind: str, normal: tuple[str, ...], novel: tuple[str, ...], seed: int) -> Setup:
-    """The set-up of a case."""
-    if kind == "generated_ood":
-        return generated_ood(dataset, normal, seed=seed)
-    if kind == "rest_vs_one":
-        return rest_vs_one(dataset, novel[0], seed=seed)
-    return one_vs_rest(dataset, normal[0], seed=seed, novel=novel or None)
+def build_setups(job: Job, dataset: ImageDataset) -> list[Setup]:
+    """The set-ups of a job's cases; they train on the same images. Raises DataError where they would not."""
+    setups = []
+    for kind, novel in job.cases:
+        if kind == "generated_ood":
+            beside = sorted({name for _, others in job.cases for name in others})
+            setups.append(generated_ood(dataset, job.normal, seed=job.seed, beside=beside))
+        elif kind == "rest_vs_one":
+            setups.append(rest_vs_one(dataset, novel[0], seed=job.seed))
+        else:
+            setups.append(one_vs_rest(dataset, job.normal[0], seed=job.seed, novel=novel or None))
+    first = setups[0].X_train
+    if any(len(s.split.train) != len(first) or not np.array_equal(s.X_train, first) for s in setups[1:]):
+        raise DataError(f"The set-ups of {job.name} train on different images: give each a job of its own.")
+    return setups
 
 
 def load_for(job: Job, cache: dict[Any, ImageDataset] | None = None, *, progress: bool = True) -> ImageDataset:
@@ -112,13 +120,9 @@ def run_job(
     if all(key in done for key in keys):
         return [done[key] for key in keys]
 
-    setups = [build_setup(dataset, kind, job.normal, novel, job.seed) for kind, novel in job.cases]
-    first = setups[0]
-    train, calibration, threshold = first.X_train, first.X_calibration, first.X_threshold
-    if any(len(s.X_train) != len(train) or not np.array_equal(s.X_train, train) for s in setups[1:]):
-        raise DataError(f"The set-ups of {job.name} train on different images: give each a job of its own.")
+    setups = build_setups(job, dataset)
     with measured(detector.device) as cost_fit:
-        detector.fit(train, calibration, X_threshold=threshold)
+        detector.fit(setups[0].X_train, setups[0].X_calibration, X_threshold=setups[0].X_threshold)
     records = []
     for blank, setup in zip(wanted, setups, strict=True):
         records.append(_measure(blank, setup, detector, folder, cost_fit))

@@ -1,6 +1,6 @@
 """Why TEND finds some lesions and misses others: shape and brightness, edited one at a time.
 
-python results/explain_lesions.py results/reference --seed 100
+python results/explain_lesions.py results/quick --seed 100     (after `novkit reproduce`)
 
 Each healthy test image of `brain` is edited inside one soft disc, either in brightness alone or in shape alone (a pinch), and scored by the
 stored detectors of that seed. AUROC of edited against unedited, both passed through the same sub-pixel warp. Healthy images only: no label

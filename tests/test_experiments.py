@@ -3,17 +3,20 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from novkit import experiments
 from novkit.data import load
+from novkit.data.dataset import ImageDataset
 from novkit.data.setups import one_vs_rest
 from novkit.errors import DataError, SettingsError
-from novkit.experiments import Job, measured, reproduction, reproduction_on, run_job, run_jobs
+from novkit.experiments import Job, build_setups, measured, reproduction, reproduction_on, run_job, run_jobs
 from novkit.methods import load_detector, make_detector
 from novkit.results import load_results, load_scores
 from novkit.seeding import DEVELOPMENT_SEEDS, RESERVED_SEEDS
+from tests.conftest import blobs
 
 
 def job(method: str = "pixel_zscore", **changes) -> Job:
@@ -99,3 +102,19 @@ def test_measured_sees_memory_and_time():
     assert large.megabytes - small.megabytes > 40
     assert 0.2 <= large.seconds < 5
     del block
+
+
+def test_generated_ood_trains_on_the_same_images_where_patients_hold_both_kinds():
+    """Patients with normal and novel slices: the split of one-vs-rest and of generated OOD must be one."""
+    X = np.concatenate([blobs(60), blobs(60, seed=1)])
+    table = pd.DataFrame(
+        {"id": [str(i) for i in range(120)], "label": ["n"] * 60 + ["o"] * 60, "group": [f"p{i % 20}" for i in range(120)]}
+    )
+    table.loc[table["group"].isin(["p1", "p2", "p3"]), "label"] = "n"
+    dataset = ImageDataset("mixed", X, table, normal="n")
+    both = Job(method="statistic", dataset="mixed", normal=("n",), cases=(("one_vs_rest", ("o",)), ("generated_ood", ())), seed=0)
+    one, generated = build_setups(both, dataset)
+    np.testing.assert_array_equal(one.X_train, generated.X_train)
+    tested = set(generated.test_table["group"])
+    assert tested == set(one.test_table["group"][one.y_test == 0])
+    assert len(generated.y_test) == 2 * (one.y_test == 0).sum()

@@ -95,22 +95,24 @@ def rest_vs_one(dataset: ImageDataset, novel: str, *, seed: int) -> Setup:
     return _setup("rest_vs_one", dataset, _others(dataset, (novel,)), (novel,), seed)
 
 
-def generated_ood(dataset: ImageDataset, normal: str | Sequence[str], *, seed: int) -> Setup:
+def generated_ood(dataset: ImageDataset, normal: str | Sequence[str], *, seed: int, beside: str | Sequence[str] = ()) -> Setup:
     """Every normal test image twice: nearly unchanged (normal), and transformed in a way no training uses (novel).
 
     The normal copy passes through a sub-pixel warp, so that resampling tells nothing; the families of `novkit.distortions.unseen`
     take equal turns, and the family is the novel image's label. Both copies keep the original's group. Masks and bodies are dropped:
-    the transformations move them.
+    the transformations move them. beside: the novel classes of another set-up whose training images these shall be too; they matter where
+    a group holds both kinds of images, and are not tested here.
     """
     from novkit.distortions.resampling import near_identity
     from novkit.distortions.unseen import UNSEEN
 
     names = as_labels(normal)
-    split = split_by_group(dataset, names, seed=seed)
+    split = split_by_group(dataset, names, as_labels(beside), seed=seed)
     if set(names) & set(UNSEEN):
         raise DataError(f"Class {min(set(names) & set(UNSEEN))!r} bears the name of a generated family: rename the class.")
     by_id = dataset.table["id"].astype(str)
-    test = split.test[np.argsort(by_id.iloc[split.test].to_numpy(), kind="stable")]  # the same copies whatever the order of the rows
+    test = split.test[np.isin(dataset.labels[split.test], names)]
+    test = test[np.argsort(by_id.iloc[test].to_numpy(), kind="stable")]  # the same copies whatever the order of the rows
     families = list(UNSEEN)
     turn = numpy_generator(seed, "generated_ood", "turns").permutation(len(test)) % len(families)
 
