@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from novkit.errors import StoredFileError
 from novkit.evaluation import Scores
@@ -88,7 +89,7 @@ class _Report:
             self._cards(),
             self._what_was_run(),
             self._summary(),
-            *(self._dataset(name) for name in self.datasets),
+            *(self._dataset(name) for name in tqdm(self.datasets, desc="Report", unit="data set", delay=2, leave=False)),
             READING,
             self._provenance(command),
             "</main><footer>Every number and figure on this page is computed from results.json and the scores beside it.</footer>",

@@ -10,7 +10,7 @@ from scipy import stats
 from skimage.measure import label as skimage_label
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from novkit.bootstrap import group_draws, resampled_auroc, weighted_auroc
+from novkit.bootstrap import group_auroc, group_draws, resampled_auroc, weighted_auroc
 from novkit.errors import DataError, TrainingError
 from novkit.evaluation import (
     Interval,
@@ -85,6 +85,18 @@ def test_order_is_all_that_counts(scores, random):
     assert auroc(y, -score) == pytest.approx(1 - auroc(y, score), abs=1e-12)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_group_by_group_is_image_by_image(seed):
+    """Ties, groups of both classes, groups that are not drawn at all."""
+    rng = np.random.default_rng(seed)
+    y, member = np.concatenate([[0, 1], rng.integers(0, 2, 40)]), rng.integers(0, 9, 42)
+    score = rng.integers(0, 12, 42).astype(float)
+    counts = rng.integers(0, 3, (6, 9)).astype(float)
+    expected = weighted_auroc(y, score)(counts[:, member])
+    np.testing.assert_allclose(group_auroc(y, score, member, 9)(counts), expected, rtol=1e-12)
+
+
 @settings(deadline=None, max_examples=60)
 @given(values, st.randoms(use_true_random=False))
 def test_weighted_auroc_is_that_of_repeated_images(scores, random):
@@ -132,6 +144,7 @@ def test_group_of_both_classes_is_drawn_as_one(monkeypatch):
         return lambda weights: (seen.append(weights), np.zeros(len(weights)))[1]
 
     monkeypatch.setattr("novkit.bootstrap.weighted_auroc", spy)
+    monkeypatch.setattr("novkit.bootstrap._MOST_PAIRS", 0)  # image by image
     resampled_auroc([(np.repeat([0, 1], 30), np.arange(60.0), np.tile(np.arange(30), 2).astype(str))], 20, 0)
     weights = np.concatenate(seen)
     assert (weights[:, :30] == weights[:, 30:]).all()
