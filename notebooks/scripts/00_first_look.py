@@ -4,6 +4,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -19,6 +21,8 @@
 # The slices are *synthetic*: real, averaged anatomy (the ICBM 152 template) with drawn contrast, noise and lesions.
 
 # %%
+from pathlib import Path
+
 from novkit.data import load
 from novkit.evaluation import auroc
 from novkit.figures import gallery, roc_curves, score_distributions
@@ -56,8 +60,6 @@ print({name: round(value, 1) for name, value in values.items()})
 # Scores stored by `novkit reproduce --seeds 3`, seed 100: normal slices, and slices distorted in ways that no training saw.
 
 # %%
-from pathlib import Path
-
 folder = next(p / "results" / "reference" for p in (Path.cwd(), *Path.cwd().parents) if (p / "results" / "reference").is_dir())
 records = [r for r in load_results(folder) if (r.dataset, r.setup, r.seed) == ("brain", "generated_ood", 100)]
 scores = {r.method: load_scores(folder, r) for r in records if r.method in ("tend", "autoencoder", "pixel_zscore")}
