@@ -64,14 +64,14 @@ def reproduce(
     if data is None:
         if normal or novel or size or where:
             raise SettingsError("--normal, --novel, --size and --where describe your own images: give --data too.")
-        jobs = experiments.reproduction(profile, used, methods)
-        folder = out or Path("results") / profile
+        jobs = experiments.reproduction(profile.value, used, methods)
+        folder = out or Path("results") / profile.value
     else:
         if not normal or not novel:
             raise SettingsError("--data needs to know its classes: name them with --normal and --novel.")
         options = {name: value for name, value in (("size", size), ("where", where)) if value is not None}
-        jobs = experiments.reproduction_on(data, normal, novel, profile=profile, seeds=used, methods=methods, options=options)
-        folder = out or Path("results") / f"{data.stem}-{profile}"
+        jobs = experiments.reproduction_on(data, normal, novel, profile=profile.value, seeds=used, methods=methods, options=options)
+        folder = out or Path("results") / f"{data.stem}-{profile.value}"
     records = experiments.run_jobs(jobs, folder, device=device)
     page = write_report(folder)
     print(_table(records))
@@ -100,7 +100,7 @@ def train(
     dataset = _load(data, size, where, seed)
     split = split_by_group(dataset, normal or [dataset.normal], seed=seed)
     workdir = out.with_name(f".{out.name}-checkpoints")
-    detector = make_detector(method, profile, changes=_settings(setting or []), seed=seed, device=device, workdir=workdir)
+    detector = make_detector(method, profile.value, changes=_settings(setting or []), seed=seed, device=device, workdir=workdir)
     images = dataset.images
     detector.fit(np.asarray(images[split.train]), np.asarray(images[split.calibration]), X_threshold=np.asarray(images[split.threshold]))
     detector.save(out)

@@ -96,6 +96,8 @@ class Record:
         for name, value in vars(self).items():
             if isinstance(value, np.generic):
                 object.__setattr__(self, name, value.item())
+            elif isinstance(value, str):
+                object.__setattr__(self, name, str(value))  # an enumeration's member would read back as another value
         for name in ("normal", "novel"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))

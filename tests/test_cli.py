@@ -11,6 +11,7 @@ from PIL import Image
 
 from novkit.cli import _settings, main
 from novkit.errors import SettingsError
+from novkit.results import load_examples, load_results
 from tests.conftest import blobs
 
 
@@ -64,6 +65,12 @@ def test_reproduce_on_ones_own_images(folder):
     assert "Pixel z-score" in done.stdout
     assert (folder / "r" / "results.json").exists()
     assert "<html" in (folder / "r" / "report.html").read_text(encoding="utf-8")[:200]
+    written = (folder / "r" / "results.json").stat().st_mtime_ns
+    again = novkit(*words)
+    assert again.stdout == done.stdout
+    assert (folder / "r" / "results.json").stat().st_mtime_ns == written  # what is done is skipped
+    record = load_results(folder / "r")[0]
+    assert load_examples(folder / "r", record) is not None  # found again by the record's name
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The results file: what is written is read back, what is wrong is named, and a killed or concurrent writer breaks nothing."""
 
 import dataclasses
+import enum
 import json
 import subprocess
 import sys
@@ -321,3 +322,12 @@ def test_processes_at_once_lose_nothing(tmp_path):
     running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(start)]) for start in (0, 1)]
     assert [process.wait(timeout=120) for process in running] == [0, 0]
     assert len(load_results(tmp_path)) == 12
+
+
+def test_an_enumerations_member_names_the_same_run(tmp_path):
+    class Profile(enum.StrEnum):
+        quick = "quick"
+
+    plain, member = record(), dataclasses.replace(record(), profile=Profile.quick)
+    assert member.run == plain.run
+    assert type(member.profile) is str
