@@ -29,7 +29,7 @@ from novkit.figures import gallery, roc_curves, score_distributions
 from novkit.results import load_results, load_scores
 from novkit.statistics import compute_statistics
 
-data = load("brain", seed=0, n_healthy=200, n_novel=200, conditions=("healthy", "glioma"), progress=False)
+data = load("brain", seed=0, n_healthy=800, n_novel=800, conditions=("healthy", "glioma"), progress=False)
 print(len(data), "images of", data.image_shape, "-", data.table["group"].nunique(), "subjects")
 
 # %% [markdown]
@@ -37,7 +37,7 @@ print(len(data), "images of", data.image_shape, "-", data.table["group"].nunique
 
 # %%
 rows = data.table.drop_duplicates("group").groupby("label").head(5).index
-gallery(data.images[rows], list(data.labels[rows]), title="Brain slices (synthetic)")
+gallery(data.images[rows], list(data.labels[rows]), title="Brain slices (synthetic)", columns=5)
 
 # %% [markdown]
 # **Predict:** gliomas on FLAIR are bright. How well does the brightest percentile of the image tell glioma from healthy?
@@ -49,7 +49,7 @@ statistics = compute_statistics(data.images)
 y = (data.labels == "glioma").astype(int)
 values = {name: auroc(y, statistics[name]) for name in ("mean", "percentile_99", "asymmetry", "high_frequency_energy")}
 print("every one below 0.7:", all(max(v, 1 - v) < 0.7 for v in values.values()))
-print({name: round(value, 1) for name, value in values.items()})
+print({name: round(value, 2) for name, value in values.items()})
 
 # %% [markdown]
 # Hardly at all: brightness differs more between subjects than between health and illness. A detector has to know where a bright spot
