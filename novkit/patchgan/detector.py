@@ -41,6 +41,13 @@ def brightness(x: Tensor) -> Tensor:
     return grey.sort(dim=1).values[:, (3 * grey.shape[1]) // 4].clamp(min=0.05).reshape(-1, 1, 1, 1)
 
 
+def slope(x: Tensor) -> Tensor:
+    """Length of the gradient a pixel, mean over channels: (n, channels, height, width) -> (n, 1, height, width)."""
+    down = F.pad(x[:, :, 1:] - x[:, :, :-1], (0, 0, 0, 1))
+    right = F.pad(x[:, :, :, 1:] - x[:, :, :, :-1], (0, 1))
+    return (down.square() + right.square()).sqrt().mean(dim=1, keepdim=True)
+
+
 class PatchGan(Detector):
     """Masked restoration, judged patch by patch (Chen et al. 2025); our formulation, see PatchGanSettings.
 
@@ -159,12 +166,16 @@ class PatchGan(Detector):
         Signs cancel along edges that are restored a pixel aside, and in noise; a lesion brightens or darkens a whole neighbourhood.
         """
         s: PatchGanSettings = self.settings_
-        difference = x - cover
-        half = round((s.smoothing * self.grid_.patch - 1) / 2)
-        if half > 0:
-            difference = F.avg_pool2d(difference, 2 * half + 1, stride=1, padding=half, count_include_pad=False)
-        residual = difference.abs().mean(dim=1, keepdim=True)
-        return residual / brightness(x) if s.relative else residual
+        unit = brightness(x) if s.relative else torch.ones_like(x[:, :1, :1, :1])
+        residual = self._smoothed((x - cover) / unit).abs().mean(dim=1, keepdim=True)
+        if s.edge_discount == 0:
+            return residual
+        change = self._smoothed(slope(x / unit)) * self.grid_.patch
+        return residual / (1 + s.edge_discount * change)
+
+    def _smoothed(self, values: Tensor) -> Tensor:
+        half = round((self.settings_.smoothing * self.grid_.patch - 1) / 2)
+        return values if half < 1 else F.avg_pool2d(values, 2 * half + 1, stride=1, padding=half, count_include_pad=False)
 
     def _seen(self, x: Tensor) -> Tensor:
         return self.reconstructor_(x, torch.zeros_like(x[:, :1])).float()

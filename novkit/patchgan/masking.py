@@ -15,11 +15,11 @@ from novkit.errors import SettingsError
 
 
 def patch_size_for(height: int, width: int) -> int:
-    """The divisor of both sides nearest to an eighth of the shorter one [O]: 8 for 64, 4 for 28. SettingsError if none is > 1."""
-    common, aim = math.gcd(height, width), min(height, width) / 8
+    """The divisor of both sides nearest to a sixteenth of the shorter one [O]: 4 for 64, 2 for 28. SettingsError if none is > 1."""
+    common, aim = math.gcd(height, width), min(height, width) / 16
     sizes = [size for size in range(2, min(height, width) // 2 + 1) if common % size == 0]
     if not sizes:
-        raise SettingsError(f"Images of {height}×{width} cannot be cut into square patches: resize them to multiples of 8.")
+        raise SettingsError(f"Images of {height}×{width} cannot be cut into square patches: resize them to multiples of 16.")
     return min(sizes, key=lambda size: (abs(size - aim), -size))
 
 
@@ -33,7 +33,7 @@ class PatchGrid:
 
     @classmethod
     def of(cls, shape: tuple[int, int, int], patch: int | None = None) -> "PatchGrid":
-        """The grid of images (channels, height, width); `patch` in pixels, None for an eighth of the image."""
+        """The grid of images (channels, height, width); `patch` in pixels, None for about a sixteenth of the image."""
         _, height, width = shape
         size = patch_size_for(height, width) if patch is None else patch
         if height % size or width % size or size > min(height, width) // 2:

@@ -26,7 +26,7 @@ class Reconstructor(nn.Module):
         widths = _widths(width, depth_for(height, columns))
         inputs = [channels + 1, *widths[:-1]]
         self.down = nn.ModuleList(_block(nn.Conv2d(i, o, 4, stride=2, padding=1)) for i, o in zip(inputs, widths, strict=True))
-        self.middle = _block(nn.Conv2d(widths[-1], widths[-1], 3, padding=1))
+        self.middle = nn.Sequential(*(_block(nn.Conv2d(widths[-1], widths[-1], 3, padding=1)) for _ in range(2)))
         self.up = nn.ModuleList(  # each reads what is below it and the skip from its own height
             _block(nn.ConvTranspose2d(2 * i, o, 4, stride=2, padding=1)) for i, o in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
@@ -71,7 +71,7 @@ class Discriminator(nn.Module):
     def __init__(self, shape: tuple[int, int, int], grid: PatchGrid, *, width: int, scales: int, global_logit: bool) -> None:
         super().__init__()
         channels = shape[0]
-        halvings = max(1, min(grid.patch.bit_length() - 2, 4))  # the logits' grid is about twice as fine as the patches'
+        halvings = max(1, min(grid.patch.bit_length() - 1, 4))  # the logits' grid is about that of the patches
         widths = _widths(width, halvings)
         inner = widths[-1]
         self.grid = (grid.rows, grid.columns)

@@ -14,10 +14,10 @@ class PatchGanSettings:
     """Settings of masks, networks, losses and score. [P] masking, patches, their authenticity and their ranking; [O] how."""
 
     # patches and masks
-    patch: int | None = None  # [O] side of a patch in pixels; None: about an eighth of the image
+    patch: int | None = None  # [O] side of a patch in pixels; None: about a sixteenth of the image
     masked: bool = True  # [P] False: an autoencoder that sees everything
     mask_share: float = 0.25  # [O] r, the share that is hidden; 1/r masks hide every patch once
-    boxes: tuple[int, ...] = (1, 2, 3)  # [O] sides of the hidden boxes, in patches; one size a mask
+    boxes: tuple[int, ...] = (4, 2, 3)  # [O] sides of the hidden boxes, in patches; one size a mask
     # networks
     width: int = 32  # [O] channels of the reconstructor's first convolution
     discriminator: bool = True  # [P] False: the restoration error alone, γ counts as 0
@@ -28,14 +28,14 @@ class PatchGanSettings:
     rank_loss: bool = True  # [P] patches weighted by rank
     rank_by: str = "both"  # [O] "both": e_p − β D_p | "error": e_p alone
     tau_loss: float = 0.5  # [O] τ of the loss: small = the worst patches alone
-    adversarial_weight: float = 0.02  # [O] β
-    global_weight: float = 0.005  # [O] β_g
+    adversarial_weight: float = 0.01  # [O] β
+    global_weight: float = 0.002  # [O] β_g
     visible_weight: float = 0.1  # [O] of the error on what was visible
     # optimisers: Adam, one each
     epochs: int = 200  # [O]
-    batch_size: int = 32  # [O]
-    lr: float = 1e-3  # [O] reconstructor
-    lr_discriminator: float = 4e-4  # [O]
+    batch_size: int = 16  # [O]
+    lr: float = 2e-3  # [O] reconstructor
+    lr_discriminator: float = 1e-3  # [O]
     final_lr: float = 0.1  # [O] both rates fall by half a cosine to this share of themselves; 1: they stay
     betas: tuple[float, float] = (0.5, 0.99)  # [O]
     gradient_clip: float | None = None  # [O]
@@ -45,16 +45,17 @@ class PatchGanSettings:
     lost_epochs: int = 5  # [O] … and after so many epochs in a row the run is given up
     # score
     partitions: int = 4  # [O] random partitions that the score is averaged over
-    smoothing: float = 0.6  # [O] the signed residual is averaged over squares of so many patch sides before its size is taken; 0: not
+    smoothing: float = 1.25  # [O] the signed residual is averaged over squares of so many patch sides before its size is taken; 0: not
     relative: bool = True  # [O] residuals in units of the image's own brightness: gain is no novelty
+    edge_discount: float = 1.25  # [O] residuals are divided by 1 + so many times the image's change over a patch side; 0: not
     adversarial_score: str = "image"  # [O] "cover": −D of the assembled cover | "image": −D(x) | "features": feature distance in D
-    gamma: float = 0.3  # [O] γ: (1 − γ) error + γ authenticity
+    gamma: float = 0.2  # [O] γ: (1 − γ) error + γ authenticity
     standardise: str = "position"  # [O] "none" | "global" | "position": for anatomy that lies alike in all images
     sigma_floor: float = 0.5  # [O] σ₀ as a share of the median σ
     aggregate: str = "ranked"  # [P: ranked] "ranked" | "mean" | "max" | "top_k"
-    tau_score: float = 0.02  # [O] τ of the score
+    tau_score: float = 0.01  # [O] τ of the score
     top_k: int = 3  # [O] patches that "top_k" averages
-    map_residual: float = 0.4  # [O] share of the pixel residual in the novelty map, the rest is s_p
+    map_residual: float = 0.1  # [O] share of the pixel residual in the novelty map, the rest is s_p
 
     def __post_init__(self) -> None:
         boxes = tuple(self.boxes)
@@ -74,7 +75,7 @@ class PatchGanSettings:
         for name in ("tau_loss", "tau_score", "sigma_floor"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}: it must be positive.")
-        for name in ("adversarial_weight", "global_weight", "visible_weight", "smoothing"):
+        for name in ("adversarial_weight", "global_weight", "visible_weight", "smoothing", "edge_discount"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}: it cannot be negative.")
         for name in ("partitions", "top_k", "lost_epochs", "width", "discriminator_width"):
@@ -95,9 +96,9 @@ class PatchGanSettings:
     @classmethod
     def quick(cls, **changes: object) -> "PatchGanSettings":
         """Minutes on two CPU cores, at 64×64 [O]."""
-        return cls(**{"epochs": 20, **changes})  # type: ignore[arg-type]
+        return cls(**{"epochs": 20, "width": 16, "discriminator_width": 16, **changes})  # type: ignore[arg-type]
 
     @classmethod
     def paper(cls, **changes: object) -> "PatchGanSettings":
         """For a GPU [O]: the paper's own schedule is not published."""
-        return cls(**{"epochs": 200, "width": 64, "discriminator_width": 64, "lr": 2e-4, "lr_discriminator": 2e-4, **changes})  # type: ignore[arg-type]
+        return cls(**{"epochs": 200, "width": 64, "discriminator_width": 64, "lr": 5e-4, "lr_discriminator": 5e-4, **changes})  # type: ignore[arg-type]
