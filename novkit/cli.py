@@ -1,4 +1,4 @@
-"""The command line: `novkit reproduce | train | score | data | doctor`."""
+"""The command line: `novkit reproduce | train | score | data | notebooks | doctor`."""
 
 import sys
 from enum import StrEnum
@@ -12,6 +12,8 @@ from novkit.errors import NovkitError, SettingsError
 app = typer.Typer(help="Novelty detection in medical images, taught and reproduced.", no_args_is_help=True, add_completion=False)
 data_app = typer.Typer(help="Data sets: what there is, what is in one, and getting one ready.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+notebooks_app = typer.Typer(help="The notebooks: a working copy of your own.", no_args_is_help=True)
+app.add_typer(notebooks_app, name="notebooks")
 
 
 class Profile(StrEnum):
@@ -26,6 +28,7 @@ Labels = Annotated[list[str] | None, typer.Option(help="Class name; repeat the o
 Size = Annotated[int | None, typer.Option(help="Side in pixels that images are resized to.")]
 Where = Annotated[str | None, typer.Option(help='Keep only rows of labels.csv for which this holds, e.g. "age > 40".')]
 Seed = Annotated[int, typer.Option(min=0)]
+Workers = Annotated[int | None, typer.Option(min=1, help="Runs at once on a CPU, one thread each; default: one a core.")]
 
 
 def main() -> None:
@@ -54,12 +57,14 @@ def reproduce(
     method: Annotated[list[str] | None, typer.Option(help="Only this method; repeat for several.")] = None,
     out: Annotated[Path | None, typer.Option(help="Results folder; default results/quick or results/paper.")] = None,
     device: Device = "auto",
+    workers: Workers = None,
 ) -> None:
     """Train, score and report. What is done already is skipped; a killed run goes on."""
     from novkit import experiments
     from novkit.report import write_report
+    from novkit.seeding import RESERVED_SEEDS
 
-    used = experiments.RESERVED_SEEDS[:seeds]
+    used = RESERVED_SEEDS[:seeds]
     methods = method or experiments.REPRODUCED
     if data is None:
         if normal or novel or size or where:
@@ -72,10 +77,31 @@ def reproduce(
         options = {name: value for name, value in (("size", size), ("where", where)) if value is not None}
         jobs = experiments.reproduction_on(data, normal, novel, profile=profile.value, seeds=used, methods=methods, options=options)
         folder = out or Path("results") / f"{data.stem}-{profile.value}"
-    records = experiments.run_jobs(jobs, folder, device=device)
+    records = experiments.run_jobs(jobs, folder, device=device, workers=workers)
     page = write_report(folder)
     print(_table(records))
     print(f"\nresults: {folder / 'results.json'}\nreport:  {page}")
+
+
+@app.command()
+def ablate(
+    method: Annotated[str, typer.Argument(help="patchgan.")] = "patchgan",
+    seeds: Annotated[int, typer.Option(min=1, max=10, help="How many reserved seeds.")] = 3,
+    images: Annotated[int, typer.Option(min=400, help="Healthy brain slices to make, three fifths of them for training.")] = 1600,
+    out: Annotated[Path, typer.Option(help="Results folder.")] = Path("results/ablation"),
+    device: Device = "auto",
+    workers: Workers = None,
+) -> None:
+    """Change one choice of a method at a time and measure what it is worth. What is done already is skipped."""
+    from novkit.experiments.ablation import ablation_jobs
+    from novkit.experiments.running import run_jobs
+    from novkit.report.ablation import ablation_markdown, write_ablation
+    from novkit.seeding import RESERVED_SEEDS
+
+    run_jobs(ablation_jobs(method, RESERVED_SEEDS[:seeds], n_healthy=images), out, device=device, workers=workers)
+    page = write_ablation(out, f"novkit ablate {method} --seeds {seeds} --images {images}")
+    print(ablation_markdown(out))
+    print(f"\nresults: {out / 'results.json'}\npage:    {page}")
 
 
 @app.command()
@@ -140,9 +166,9 @@ def report_command(
     markdown: Annotated[Path | None, typer.Option(help="Instead, renew the table between the markers of this Markdown page.")] = None,
 ) -> None:
     """Write report.html from the results of a folder."""
-    from novkit.markdown import update_page
     from novkit.report import write_report
-    from novkit.report_parts import command_text
+    from novkit.report.markdown import update_page
+    from novkit.report.parts import command_text
     from novkit.results import load_results
 
     if markdown is None:
@@ -194,6 +220,14 @@ def prepare(
     """Generate or read a data set once, into the cache, so that it opens at once later."""
     dataset = _load(name, size, where, seed)
     print(f"{dataset.name} is ready: {len(dataset)} images, fingerprint {dataset.fingerprint}")
+
+
+@notebooks_app.command()
+def copy(folder: Annotated[Path, typer.Argument(help="Folder to copy them to; made if there is none.")]) -> None:
+    """Copy the notebooks to a folder; a file you have changed is never overwritten."""
+    from novkit.notebooks import copy_notebooks
+
+    copy_notebooks(folder)
 
 
 def _load(name: str, size: int | None, where: str | None, seed: int) -> Any:

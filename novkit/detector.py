@@ -139,6 +139,10 @@ class Detector(OutlierMixin, BaseEstimator):
             raise NovkitError(f"{self.method} gives no novelty map: use a method that does, such as autoencoder.")
         return self._map(self._checked(X))
 
+    def assess(self, X: ArrayLike | Tensor) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """`components` and, where the method has one, `novelty_map` (else None) of the same images, measured once."""
+        return self._assess(self._checked(X))
+
     def score_samples(self, X: ArrayLike | Tensor) -> np.ndarray:
         """scikit-learn's sign: −novelty_score, higher = more normal."""
         return -self.novelty_score(X)
@@ -219,6 +223,10 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _map(self, images: np.ndarray) -> np.ndarray:
         raise NotImplementedError
+
+    def _assess(self, images: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        """Both of the above; a method whose measuring is dear writes its own."""
+        return self._components(images), self._map(images) if self.has_map else None
 
     @abstractmethod
     def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -14,12 +14,12 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, broadcast_object_list
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from tqdm.auto import tqdm
 
 from novkit.checkpoints import Checkpoint, CheckpointFolder, fingerprint, restore_optimizer
 from novkit.devices import own_accelerator, own_random_state, seed_global
 from novkit.errors import DataError, SettingsError, TrainingError
 from novkit.images import chunks, to_raw, to_unit
+from novkit.progress import progress_bar
 from novkit.seeding import seed_for, torch_generator
 
 
@@ -150,7 +150,7 @@ def train(
             state = found
             _restore(state, modules, optimizers, accelerator.device)
         written = time.monotonic()
-        bar = tqdm(
+        bar = progress_bar(
             total=settings.epochs * len(batches),
             initial=(state.epoch + 1) * len(batches),
             desc=label or None,

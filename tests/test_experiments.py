@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from novkit import experiments
+from novkit.baselines import PixelZScore
 from novkit.data import load
 from novkit.data.dataset import ImageDataset
 from novkit.data.setups import one_vs_rest
 from novkit.errors import DataError, SettingsError
-from novkit.experiments import Job, build_setups, measured, reproduction, reproduction_on, run_job, run_jobs
+from novkit.experiments import Job, build_setups, measured, reproduction, reproduction_on, run_job, run_jobs, running
 from novkit.methods import load_detector, make_detector
 from novkit.results import load_results, load_scores
 from novkit.seeding import DEVELOPMENT_SEEDS, RESERVED_SEEDS
@@ -44,7 +44,7 @@ def test_a_record_is_what_a_plain_script_measures(tmp_path):
 def test_what_is_done_is_skipped_and_what_changed_is_not(tmp_path, monkeypatch):
     first = run(job(), tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(experiments, "_measure", lambda *a: pytest.fail("measured again"))
+        patch.setattr(running, "_measure", lambda *a: pytest.fail("measured again"))
         assert run(job(), tmp_path) == first
     assert run(job(changes={"floor": 2.0}), tmp_path)[0].settings["floor"] == 2.0
     assert len(load_results(tmp_path)) == 2  # the old ones were replaced
@@ -60,6 +60,36 @@ def test_two_runs_give_the_same_results_but_for_cost(tmp_path):
     assert essence(tmp_path / "a") == essence(tmp_path / "b")
 
 
+def test_runs_side_by_side_give_what_runs_in_a_row_give(tmp_path):
+    jobs = [job("statistic"), job("statistic_oracle"), job("pixel_zscore")]
+    row = run_jobs(jobs, tmp_path / "row", device="cpu", progress=False)
+    beside = run_jobs(jobs, tmp_path / "beside", device="cpu", workers=2, progress=False)
+    cost = {"seconds_fit", "seconds_score", "peak_memory_mb"}
+    assert [{k: v for k, v in vars(r).items() if k not in cost} for r in row] == [
+        {k: v for k, v in vars(r).items() if k not in cost} for r in beside
+    ]
+
+
+def test_an_error_in_a_worker_is_the_callers(tmp_path):
+    with pytest.raises(DataError, match="train on different images"):
+        run_jobs([job(cases=(("one_vs_rest", ()), ("rest_vs_one", ("8",))))], tmp_path, device="cpu", workers=2, progress=False)
+
+
+def test_images_of_several_set_ups_are_scored_once_and_alike(tmp_path, monkeypatch):
+    """Two cases share the normal test images; their scores are those of a plain call."""
+    both = job(cases=(("one_vs_rest", ("1",)), ("one_vs_rest", ("2", "3"))), normal=("8",))
+    counted = []
+    with monkeypatch.context() as patch:
+        plain = PixelZScore.assess
+        patch.setattr(PixelZScore, "assess", lambda self, X: counted.append(len(X)) or plain(self, X))
+        records = run(both, tmp_path)
+    setups = build_setups(both, load("digits"))
+    detector = load_detector(tmp_path / "detectors" / both.name)
+    for record, setup in zip(records, setups, strict=True):
+        np.testing.assert_array_equal(load_scores(tmp_path, record).score, detector.novelty_score(setup.X_test))
+    assert sum(counted) == len(set(setups[0].split.test) | set(setups[1].split.test))
+
+
 def test_the_oracle_beats_every_single_statistic_on_its_test(tmp_path):
     fixed, oracle = (run(job(method), tmp_path)[0] for method in ("statistic", "statistic_oracle"))
     assert oracle.auroc >= max(fixed.auroc, 1 - fixed.auroc)
@@ -67,7 +97,7 @@ def test_the_oracle_beats_every_single_statistic_on_its_test(tmp_path):
 
 def test_an_interrupted_run_leaves_no_record_and_can_be_repeated(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(experiments, "image_metrics", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(running, "image_metrics", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(job(), tmp_path)
     assert not (tmp_path / "results.json").exists()

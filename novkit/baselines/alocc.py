@@ -70,6 +70,7 @@ class AdversarialReconstruction(Objective):
     def __init__(self, reconstructor: nn.Module, discriminator: Discriminator, settings: AloccSettings) -> None:
         self.modules = nn.ModuleDict({"reconstructor": reconstructor, "discriminator": discriminator})
         self.settings = settings
+        self._kept: Tensor | None = None  # restored in D's step, used again in R's
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         s, betas = self.settings, (0.5, 0.999)  # [O] β₁ = 0.5, as usual where two networks play
@@ -84,11 +85,13 @@ class AdversarialReconstruction(Objective):
     def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
         discriminator = self.modules["discriminator"]
         if optimizer == "discriminator":
-            with torch.no_grad():
-                made = self.restored(images, step.generator("noise"))
-            real, fake = discriminator(torch.cat([images, made.to(images)])).float().chunk(2)
+            made = self.restored(images, step.generator("noise"))
+            several = torch.distributed.is_available() and torch.distributed.is_initialized()
+            self._kept = None if several else made  # else the graph would be stale when buffers have been exchanged
+            real, fake = discriminator(torch.cat([images, made.detach().to(images)])).float().chunk(2)
             return {"loss": F.softplus(-real).mean() + F.softplus(fake).mean()}
-        made = self.restored(images, step.generator("noise"))
+        kept, self._kept = self._kept, None
+        made = self.restored(images, step.generator("noise")) if kept is None else kept
         adversarial = F.softplus(-discriminator(made).float()).mean()
         error = squared_error(images, made).mean()
         return {"loss": adversarial + self.settings.reconstruction_weight * error, "adversarial": adversarial, "error": error}

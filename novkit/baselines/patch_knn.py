@@ -156,14 +156,24 @@ class PatchKnn(Detector):
         return np.concatenate(parts)
 
     def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        patches = self._patches(images).reshape(len(images), -1)
-        top = max(1, round(self.settings_.top * patches.shape[1]))
-        ordered = np.sort(patches, axis=1)
-        return {"score": ordered[:, -top:].mean(axis=1), "maximum": ordered[:, -1], "patches": patches}
+        return self._summed(self._patches(images))
 
     def _map(self, images: np.ndarray) -> np.ndarray:
-        patches = torch.from_numpy(self._patches(images)).float()[:, None]
-        return F.interpolate(patches, size=self.image_shape_[1:], mode="bilinear", align_corners=False)[:, 0].numpy()
+        return self._spread(self._patches(images))
+
+    def _assess(self, images: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        patches = self._patches(images)
+        return self._summed(patches), self._spread(patches)
+
+    def _summed(self, patches: np.ndarray) -> dict[str, np.ndarray]:
+        ordered = np.sort(patches.reshape(len(patches), -1), axis=1)
+        top = max(1, round(self.settings_.top * ordered.shape[1]))
+        return {"score": ordered[:, -top:].mean(axis=1), "maximum": ordered[:, -1], "patches": patches.reshape(len(patches), -1)}
+
+    def _spread(self, patches: np.ndarray) -> np.ndarray:
+        """Patches resampled to the image: (n, rows, columns) -> (n, height, width) float32."""
+        values = torch.from_numpy(patches).float()[:, None]
+        return F.interpolate(values, size=self.image_shape_[1:], mode="bilinear", align_corners=False)[:, 0].numpy()
 
     def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         arrays = {"bank": self.bank_, "mean": self.mean_, "scale": self.scale_}

@@ -13,10 +13,10 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from novkit.data.dataset import ImageDataset
 from novkit.errors import SettingsError
+from novkit.progress import progress_bar
 from novkit.seeding import numpy_generator
 
 FINGERPRINT = "skin-1"
@@ -78,7 +78,7 @@ def generate_skin(*, size: int = 64, seed: int = 0, n_benign: int = 1600, n_atyp
         raise SettingsError(f"n_benign={n_benign}, n_atypical={n_atypical}: ask for at least one image.")
     rows = [(label, index) for label, count in counts.items() for index in range(count)]
     images = np.empty((len(rows), 3, size, size), np.uint8)
-    for row, (label, index) in enumerate(tqdm(rows, desc="skin images", disable=not progress, delay=2, leave=False)):
+    for row, (label, index) in enumerate(progress_bar(rows, desc="skin images", disable=not progress, delay=2, leave=False)):
         images[row] = draw_skin(label, index, size=size, seed=seed)
     names = [f"{label}-{index:05d}" for label, index in rows]
     digest = hashlib.sha256(repr((FINGERPRINT, size, seed, counts)).encode()).hexdigest()[:16]

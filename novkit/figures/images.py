@@ -122,7 +122,7 @@ def _sheet(rows: list[list[np.ndarray]], captions: list[list[str]], row_names: l
     sheet = np.zeros((len(rows) * (height + head), columns * (width + _GAP), 4), np.uint8)
     for r, row in enumerate(rows):
         for c, picture in enumerate(row):
-            top, left = r * (height + head) + head, c * (width + _GAP)
+            top, left = _corner(r, c, (height, width), head)
             sheet[top : top + height, left : left + width] = np.dstack([picture, np.full((height, width), 255, np.uint8)])
     figure = go.Figure(go.Image(source=_png(sheet), hoverinfo="skip"))
     hidden = {"visible": False, "fixedrange": True}
@@ -131,14 +131,19 @@ def _sheet(rows: list[list[np.ndarray]], captions: list[list[str]], row_names: l
     at = {"showarrow": False, "xref": "x", "yref": "y", "font": {"size": 11}}
     for r, texts in enumerate(captions):
         for c, text in enumerate(texts):
-            x, y = c * (width + _GAP) + width / 2, r * (height + head) + head - 2
-            figure.add_annotation(x=x, y=y, text=_plain(text), yanchor="bottom", **at)
+            top, left = _corner(r, c, (height, width), head)
+            figure.add_annotation(x=left + width / 2, y=top - 2, text=_plain(text), yanchor="bottom", **at)
     for r, text in enumerate(row_names):
         y = r * (height + head) + head + height / 2
         figure.add_annotation(x=0, xshift=-4, y=y, text=text, textangle=-90, xanchor="right", **(at | {"xref": "x domain"}))
     scale = min(1.0, 860 / sheet.shape[1])
     finish(figure, title=title, alt=alt, height=round(sheet.shape[0] * scale) + 90)
     return figure.update_layout(margin={"l": 34, "r": 10, "t": 72, "b": 12}, showlegend=False)
+
+
+def _corner(row: int, column: int, size: tuple[int, int], head: int = _GAP) -> tuple[int, int]:
+    """Top and left of a picture of `size` (height, width) on the sheet."""
+    return row * (size[0] + head) + head, column * (size[1] + _GAP)
 
 
 def _png(sheet: np.ndarray) -> str:

@@ -1,7 +1,8 @@
 """Patch-GAN as a detector: training, the score by covers, and the novelty map."""
 
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from novkit.detector import Detector, pick_device
-from novkit.errors import TrainingError
+from novkit.errors import SettingsError, TrainingError
 from novkit.images import batches, chunks, to_tensor
 from novkit.patchgan.masking import PatchGrid, check_boxes, partitions
 from novkit.patchgan.networks import Discriminator, Reconstructor
 from novkit.patchgan.objectives import MaskedRestoration
 from novkit.patchgan.ranking import image_score
-from novkit.patchgan.settings import PatchGanSettings
+from novkit.patchgan.settings import SCORE_SETTINGS, PatchGanSettings
 from novkit.seeding import seed_for, seeded, torch_generator
 from novkit.training import LoopSettings, train
 
@@ -100,6 +101,10 @@ class PatchGan(Detector):
                 "discriminator",
                 lambda: Discriminator(shape, self.grid_, width=s.discriminator_width, scales=s.scales, global_logit=s.global_logit),
             )
+        self._choose_covers()
+
+    def _choose_covers(self) -> None:
+        s: PatchGanSettings = self.settings_
         generator = torch_generator(self.seed, "covers")
         boxes = [s.boxes[number % len(s.boxes)] for number in range(s.partitions)]  # the sizes take turns
         self.covers_ = torch.cat([partitions(1, self.grid_, (box,), s.masks, generator) for box in boxes])
@@ -118,6 +123,22 @@ class PatchGan(Detector):
                 raise TrainingError(f"The {who} every patch of every held-out image: it has collapsed, change seed or learning rates.")
             scale[f"{name}_mean"], scale[f"{name}_deviation"] = self._moments(values)
         return scale
+
+    def rescored(self, changes: dict[str, Any], X_normal_val: np.ndarray, X_threshold: np.ndarray) -> "PatchGan":
+        """The same networks, scored in another way: a fitted copy whose score's settings (SCORE_SETTINGS) differ.
+
+        X_normal_val, X_threshold: the held-out normal images of `fit`. Raises SettingsError for a setting that training depends on.
+        """
+        wrong = set(changes) - set(SCORE_SETTINGS)
+        if wrong:
+            raise SettingsError(f"{min(wrong)} belongs to training, not to the score: fit again with it.")
+        other = copy.copy(self)  # the networks are shared: nothing trains them here
+        other.settings = other.settings_ = replace(self.settings_, **changes)
+        other._choose_covers()
+        other.scale_ = other._calibrate(self._checked(X_normal_val))
+        scores = other.novelty_score(X_threshold)
+        other.threshold_ = float(np.quantile(scores, 1 - self.false_positive_rate, method="higher"))
+        return other
 
     @property
     def _judged(self) -> bool:
@@ -207,32 +228,46 @@ class PatchGan(Detector):
         gamma = self.settings_.gamma if self._judged else 0.0
         return (1 - gamma) * error + gamma * unlike, error, unlike
 
-    @torch.inference_mode()
     def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        s: PatchGanSettings = self.settings_
-        triples = [self._patch_scores(parts) for parts in self._measure(images)]
-        scores, error, unlike = (torch.cat(values).numpy() for values in zip(*triples, strict=True))
-        image = image_score(scores, s.aggregate, tau=s.tau_score, top_k=s.top_k)
-        return {"score": image, "patch_scores": scores, "patch_error": error, "patch_adversarial": unlike}
+        return self._assess(images, mapped=False)[0]
 
-    @torch.inference_mode()
     def _map(self, images: np.ndarray) -> np.ndarray:
-        """s_p resampled to the image, plus the standardised pixel residual."""
-        share = self.settings_.map_residual
-        maps = []
-        for parts in self._measure(images):
-            patches = self._patch_scores(parts)[0].reshape(-1, 1, self.grid_.rows, self.grid_.columns)
-            smooth = F.interpolate(patches, size=self.image_shape_[1:], mode="bilinear", align_corners=False)[:, 0]
-            maps.append((1 - share) * smooth + share * self._standardised("residual", parts.residual))
-        return torch.cat(maps).float().numpy()
+        return self._assess(images)[1]
 
     @torch.inference_mode()
-    def restore(self, X: np.ndarray) -> np.ndarray:
+    def _assess(self, images: np.ndarray, *, mapped: bool = True) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Scores with what they are made of, and maps, measured together."""
+        s: PatchGanSettings = self.settings_
+        triples, maps = [], []
+        for parts in self._measure(images):
+            triples.append(self._patch_scores(parts))
+            if mapped:
+                maps.append(self._mapped(triples[-1][0], parts.residual).float())
+        scores, error, unlike = (torch.cat(values).numpy() for values in zip(*triples, strict=True))
+        others = {how: image_score(scores, how, top_k=s.top_k) for how in ("mean", "max", "top_k") if how != s.aggregate}
+        components = {
+            "score": image_score(scores, s.aggregate, tau=s.tau_score, top_k=s.top_k),
+            **others,
+            "patch_scores": scores,
+            "patch_error": error,
+            "patch_adversarial": unlike,
+        }
+        return components, torch.cat(maps).numpy() if mapped else np.empty(0)
+
+    def _mapped(self, scores: Tensor, residual: Tensor) -> Tensor:
+        """s_p (n, P) resampled to the image, plus the standardised pixel residual: (n, height, width)."""
+        share = self.settings_.map_residual
+        patches = scores.reshape(-1, 1, self.grid_.rows, self.grid_.columns)
+        smooth = F.interpolate(patches, size=self.image_shape_[1:], mode="bilinear", align_corners=False)[:, 0]
+        return (1 - share) * smooth + share * self._standardised("residual", residual)
+
+    @torch.inference_mode()
+    def reconstruct(self, X: np.ndarray) -> np.ndarray:
         """What the model thinks should be there, each patch seen from its surroundings: (n, channels, height, width) float32 in [0, 1]."""
         return torch.cat([parts.cover.cpu() for parts in self._measure(self._checked(X))]).numpy()
 
     @torch.inference_mode()
-    def restore_masked(self, X: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    def reconstruct_masked(self, X: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         """Restore with a mask of one's own: hidden (P,) bool -> x̂ (n, channels, height, width) float32, hidden or not."""
         images, device = self._checked(X), self._place()
         mask = self.grid_.spread(torch.as_tensor(np.asarray(hidden), dtype=torch.float32).reshape(1, -1)).to(device)

@@ -1,16 +1,34 @@
 """Every choice of Patch-GAN. The paper's text is not available: all are ours [O], each can be ablated; what is [P] is said."""
 
 from dataclasses import dataclass
+from typing import Any, Self
 
+from novkit.detector import Presets
 from novkit.errors import SettingsError
 from novkit.patchgan.ranking import AGGREGATES
 
 STANDARDISATIONS = ("none", "global", "position")
 ADVERSARIAL_SCORES = ("cover", "image", "features")
 
+SCORE_SETTINGS = (
+    "partitions",
+    "smoothing",
+    "relative",
+    "edge_discount",
+    "adversarial_score",
+    "gamma",
+    "standardise",
+    "sigma_floor",
+    "aggregate",
+    "tau_score",
+    "top_k",
+    "map_residual",
+)
+"""The settings that training does not depend on: `PatchGan.rescored` changes them."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class PatchGanSettings:
+class PatchGanSettings(Presets):
     """Settings of masks, networks, losses and score. [P] masking, patches, their authenticity and their ranking; [O] how."""
 
     # patches and masks
@@ -94,11 +112,11 @@ class PatchGanSettings:
         return round(1 / self.mask_share)
 
     @classmethod
-    def quick(cls, **changes: object) -> "PatchGanSettings":
+    def quick(cls, **changes: Any) -> Self:
         """Minutes on two CPU cores, at 64×64 [O]."""
-        return cls(**{"epochs": 16, "width": 16, "discriminator_width": 16, **changes})  # type: ignore[arg-type]
+        return cls(**{"epochs": 12, "width": 16, "discriminator_width": 8, **changes})
 
     @classmethod
-    def paper(cls, **changes: object) -> "PatchGanSettings":
+    def paper(cls, **changes: Any) -> Self:
         """For a GPU [O]: the paper's own schedule is not published."""
-        return cls(**{"epochs": 200, "width": 64, "discriminator_width": 64, "lr": 5e-4, "lr_discriminator": 5e-4, **changes})  # type: ignore[arg-type]
+        return cls(**{"epochs": 200, "width": 64, "discriminator_width": 64, "lr": 5e-4, "lr_discriminator": 5e-4, **changes})

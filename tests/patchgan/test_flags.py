@@ -42,7 +42,7 @@ def test_without_a_mask_everything_is_seen_and_judged():
     detector = fitted(replace(TINY, epochs=1, masked=False))
     with torch.inference_mode():
         seen = detector.reconstructor_(torch.from_numpy(blobs(3)).float() / 255, torch.zeros(3, 1, 32, 32)).numpy()
-    np.testing.assert_allclose(detector.restore(blobs(3)), seen, atol=1e-6)
+    np.testing.assert_allclose(detector.reconstruct(blobs(3)), seen, atol=1e-6)
 
 
 def test_without_a_discriminator_there_is_one_player_and_no_authenticity():
@@ -103,7 +103,7 @@ def test_standardisation(how, shape):
     assert detector.scale_["error_mean"].shape == shape
     parts = detector.components(blobs(16, seed=1))
     if how == "none":
-        expected = np.abs(blobs(16, seed=1) / 255.0 - detector.restore(blobs(16, seed=1)))
+        expected = np.abs(blobs(16, seed=1) / 255.0 - detector.reconstruct(blobs(16, seed=1)))
         assert (parts["patch_error"] >= expected.reshape(16, 8, 4, 8, 4).mean(axis=(2, 4)).reshape(16, 64) - 1e-6).all()
     else:
         assert abs(parts["patch_error"].mean()) < 1e-6

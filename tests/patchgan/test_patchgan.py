@@ -40,7 +40,7 @@ def test_it_finds_and_locates_what_was_planted(trained):
 
 def test_restoration_is_nearer_to_the_normal_image_than_the_planted_one_is(trained):
     X, changed, place = planted(20)
-    restored = trained.restore(changed)[:, 0][place]
+    restored = trained.reconstruct(changed)[:, 0][place]
     before, after = (np.abs(image / 255.0 - X[:, 0][place] / 255.0).mean() for image in (changed[:, 0][place], restored * 255))
     assert after < 0.6 * before
 
@@ -84,10 +84,10 @@ def test_every_patch_of_the_cover_is_restored_without_itself(detector):
         for number in range(4):
             hidden = (label == number).numpy()
             where = grid.spread(torch.from_numpy(hidden)[None].float())[0, 0].numpy().astype(bool)
-            cover[:, :, where] = detector.restore_masked(X, hidden)[:, :, where]
+            cover[:, :, where] = detector.reconstruct_masked(X, hidden)[:, :, where]
         covers.append(cover)
         errors.append(np.abs(X / 255.0 - cover).reshape(2, 8, 4, 8, 4).mean(axis=(2, 4)).reshape(2, 64))
-    np.testing.assert_allclose(detector.restore(X), np.mean(covers, axis=0), atol=1e-6)
+    np.testing.assert_allclose(detector.reconstruct(X), np.mean(covers, axis=0), atol=1e-6)
     raw = detector.components(X)["patch_error"] * detector.scale_["error_deviation"].numpy() + detector.scale_["error_mean"].numpy()
     np.testing.assert_allclose(raw, np.mean(errors, axis=0), atol=1e-6)
 
@@ -100,7 +100,7 @@ def test_a_patch_hidden_in_all_covers_never_restores_itself(detector):
     where = detector.grid_.spread(torch.from_numpy(hidden)[None].float())[0, 0].numpy().astype(bool)
     changed = X.copy()
     changed[:, :, where] = 255 - changed[:, :, where]
-    np.testing.assert_array_equal(detector.restore_masked(changed, hidden), detector.restore_masked(X, hidden))
+    np.testing.assert_array_equal(detector.reconstruct_masked(changed, hidden), detector.reconstruct_masked(X, hidden))
 
 
 def test_residual_is_smoothed_before_its_size_is_taken(detector):

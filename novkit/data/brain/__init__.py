@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from novkit.data.brain.anatomy import Anatomy
 from novkit.data.brain.lesions import PLANS
 from novkit.data.brain.render import CONTRASTS, render
 from novkit.data.dataset import ImageDataset
 from novkit.errors import SettingsError
+from novkit.progress import progress_bar
 from novkit.seeding import numpy_generator
 
 GENERATOR_VERSION = 1
@@ -60,7 +60,7 @@ def generate_brain(
     n = sum(counts.values())
     images, masks, body = np.zeros((n, 1, size, size), np.uint8), np.zeros((n, size, size), bool), np.zeros((n, size, size), bool)
     rows: list[dict[str, object]] = []
-    with tqdm(total=n, desc="Making brain slices", unit="image", disable=not progress) as bar:
+    with progress_bar(total=n, desc="Making brain slices", unit="image", disable=not progress) as bar:
         for condition, count in counts.items():
             for index in range(-(-count // slices_per_subject)):
                 parts = subject(seed, condition, index, size=size, contrast=contrast, slices=slices_per_subject)

@@ -11,8 +11,8 @@ import pytest
 
 from novkit.errors import StoredFileError
 from novkit.evaluation import image_metrics, mean_auroc, paired_difference
-from novkit.findings import find
 from novkit.report import write_report
+from novkit.report.findings import find
 from novkit.results import Record, Scores, add_record, load_results, load_scores, save_results
 
 SKILL = {"tend": 1.9, "autoencoder": 1.2, "pixel_zscore": 0.9, "statistic": 0.2, "statistic_oracle": 0.6}

@@ -7,11 +7,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from novkit.errors import StoredFileError
-from novkit.markdown import between_markers, results_table
-from novkit.report_parts import command_text
+from novkit.report.markdown import between_markers, results_table
+from novkit.report.parts import command_text
 from novkit.results import load_results, load_scores
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results" / "reference"
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 
 from novkit.evaluation import Interval
 from novkit.figures.style import method_look
-from novkit.findings import EMBEDDED
-from novkit.page import table_html
+from novkit.report.findings import EMBEDDED
+from novkit.report.page import table_html
 from novkit.results import METHODS, SETUPS, UPPER_BOUND_NOTE, Record
 
 SHORT_SETUPS = {**SETUPS, "generated_ood": "Generated OOD"}

@@ -12,9 +12,9 @@ from novkit.errors import StoredFileError
 from novkit.evaluation import Scores
 from novkit.figures import auroc_dots, novelty_maps, reconstructions, roc_curves, score_distributions, training_curves
 from novkit.files import replacing
-from novkit.findings import find, places
-from novkit.page import Page, table_html
-from novkit.report_parts import (
+from novkit.report.findings import find, places
+from novkit.report.page import Page, table_html
+from novkit.report.parts import (
     READING,
     SHORT_SETUPS,
     case_table,

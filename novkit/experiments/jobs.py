@@ -1,0 +1,83 @@
+"""What is to be run: one detector, its data, and the set-ups it is measured on."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from novkit.data import load
+from novkit.data.dataset import ImageDataset
+from novkit.data.setups import Setup, generated_ood, one_vs_rest, rest_vs_one
+from novkit.errors import DataError, SettingsError
+from novkit.results import SETUPS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One detector, trained once, and the set-ups it is measured on: they share their training images.
+
+    dataset: a name or path for `load`, with its `options`. cases: (set-up, novel classes) pairs; generated_ood takes no classes.
+    changes: settings that differ from the profile's. variant: what to call them.
+    rescored: (variant, changes) pairs, other ways to score what was trained once; for methods that have `rescored`.
+    """
+
+    method: str
+    dataset: str
+    normal: tuple[str, ...]
+    cases: tuple[tuple[str, tuple[str, ...]], ...]
+    seed: int
+    profile: str = "quick"
+    options: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+    variant: str = ""
+    rescored: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+    def __post_init__(self) -> None:
+        for kind, _ in self.cases:
+            if kind not in SETUPS:
+                raise SettingsError(f"There is no set-up {kind!r}: choose one of {', '.join(SETUPS)}.")
+
+    @property
+    def name(self) -> str:
+        """Readable, and safe as a file name."""
+        words = (Path(self.dataset).stem, *self.normal, self.method, self.variant, f"seed{self.seed}")
+        return "-".join("".join(c if c.isalnum() else "_" for c in word)[:24] for word in words if word)
+
+    @property
+    def data_options(self) -> dict[str, Any]:
+        """Options for `load`; embedded data is generated from the job's seed."""
+        return {**self.options, **({"seed": self.seed} if self.dataset in ("brain", "skin") else {})}
+
+    @property
+    def data_key(self) -> tuple[str, str]:
+        """Equal for jobs on the same images."""
+        return self.dataset, repr(sorted(self.data_options.items()))
+
+
+def load_for(job: Job, cache: dict[Any, ImageDataset] | None = None, *, progress: bool = True) -> ImageDataset:
+    """The job's data set. `cache` keeps the last one."""
+    if cache is not None and job.data_key in cache:
+        return cache[job.data_key]
+    dataset = load(job.dataset, **job.data_options, progress=progress)
+    if cache is not None:
+        cache.clear()
+        cache[job.data_key] = dataset
+    return dataset
+
+
+def build_setups(job: Job, dataset: ImageDataset) -> list[Setup]:
+    """The set-ups of a job's cases; they train on the same images. Raises DataError where they would not."""
+    setups = []
+    for kind, novel in job.cases:
+        if kind == "generated_ood":
+            beside = sorted({name for _, others in job.cases for name in others})
+            setups.append(generated_ood(dataset, job.normal, seed=job.seed, beside=beside))
+        elif kind == "rest_vs_one":
+            setups.append(rest_vs_one(dataset, novel[0], seed=job.seed))
+        else:
+            setups.append(one_vs_rest(dataset, job.normal[0], seed=job.seed, novel=novel or None))
+    first = setups[0].X_train
+    if any(len(s.split.train) != len(first) or not np.array_equal(s.X_train, first) for s in setups[1:]):
+        raise DataError(f"The set-ups of {job.name} train on different images: give each a job of its own.")
+    return setups

@@ -1,0 +1,82 @@
+"""What `novkit reproduce` runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from novkit.experiments.jobs import Job
+from novkit.seeding import RESERVED_SEEDS
+
+COSTLIEST = ("patchgan", "alocc", "tend", "patch_knn", "vae", "autoencoder", "deep_svdd", "ocsvm")
+"""Methods in order of their time, so that the longest do not start last; the rest take seconds."""
+
+SETTINGS_TRIED = {
+    "tend": 15,
+    "patchgan": 15,
+    "autoencoder": 4,
+    "vae": 1,
+    "alocc": 2,
+    "ocsvm": 1,
+    "deep_svdd": 1,
+    "patch_knn": 8,
+    "pixel_zscore": 1,
+    "statistic": 1,
+    "statistic_oracle": 1,
+}
+"""How many settings of each method were trained and compared on development seeds before any result was reported: results/NOTES.md."""
+
+REPRODUCED = (
+    "tend",
+    "patchgan",
+    "autoencoder",
+    "vae",
+    "alocc",
+    "ocsvm",
+    "deep_svdd",
+    "patch_knn",
+    "pixel_zscore",
+    "statistic",
+    "statistic_oracle",
+)
+IN_SECONDS = ("tend", "autoencoder", "ocsvm", "pixel_zscore", "statistic", "statistic_oracle")
+"""The methods that are also run on the digits, of 8×8 pixels: too small for patches."""
+
+BRAIN_CONDITIONS = ("glioma", "ms", "infarct", "haemorrhage", "ventricles")
+BRAIN_HEALTHY = 4800  # images, of 1200 subjects
+DIGITS = ("0", "1", "8")  # [O] three one-vs-rest tasks on real data that take seconds
+
+
+def reproduction(profile: str = "quick", seeds: Sequence[int] = RESERVED_SEEDS[:1], methods: Sequence[str] = REPRODUCED) -> list[Job]:
+    """Every run of the quick or paper profile on the embedded data."""
+    size = {"quick": 64, "paper": 256}[profile]
+    brain = (*(("one_vs_rest", (condition,)) for condition in BRAIN_CONDITIONS), ("generated_ood", ()))
+    skin = (("one_vs_rest", ("atypical",)), ("generated_ood", ()))
+    small = [method for method in methods if method in IN_SECONDS]
+    jobs = []
+    for seed in seeds:
+        common: dict[str, Any] = {"seed": seed, "profile": profile}
+        options = {"size": size, "n_healthy": BRAIN_HEALTHY}
+        jobs += [Job(method=m, dataset="brain", normal=("healthy",), cases=brain, options=options, **common) for m in methods]
+        jobs += [Job(method=m, dataset="skin", normal=("benign",), cases=skin, options={"size": size}, **common) for m in methods]
+        for digit in DIGITS:
+            jobs += [Job(method=m, dataset="digits", normal=(digit,), cases=(("one_vs_rest", ()),), **common) for m in small]
+    return jobs
+
+
+def reproduction_on(
+    path: str | Path,
+    normal: Sequence[str],
+    novel: Sequence[str],
+    *,
+    profile: str = "quick",
+    seeds: Sequence[int] = RESERVED_SEEDS[:1],
+    methods: Sequence[str] = REPRODUCED,
+    options: dict[str, Any] | None = None,
+) -> list[Job]:
+    """The same on one's own images: one-vs-rest on the named classes, and generated OOD."""
+    cases = (("one_vs_rest", tuple(novel)), ("generated_ood", ()))
+    return [
+        Job(method=m, dataset=str(path), normal=tuple(normal), cases=cases, seed=s, profile=profile, options=dict(options or {}))
+        for s in seeds
+        for m in methods
+    ]
