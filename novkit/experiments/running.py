@@ -276,4 +276,6 @@ def _panel(
     panel |= {name: values[rows].astype(np.float32) for name, values in of_patches.items()}
     if hasattr(detector, "reconstruct"):
         panel["reconstructions"] = np.rint(detector.reconstruct(X) * 255).astype(np.uint8)
+    if hasattr(detector, "masked"):
+        panel["masked"] = detector.masked(X)
     return panel

@@ -58,7 +58,10 @@ def curves(
             told.append(f"{panel} {method_name(name)}: from {float(np.asarray(y)[0]):.3g} to {float(np.asarray(y)[-1]):.3g}".strip())
     if reference is not None:
         figure.add_hline(reference, line={"color": _GREY, "width": 1.2, "dash": "dot"})
-    figure.update_xaxes(title_text=x_title, type="log" if log_x else None)
+    figure.update_xaxes(title_text=x_title)
+    if log_x:
+        ticks = np.unique(np.concatenate([np.asarray(x, dtype=np.float64) for panel in panels.values() for x, _ in panel.values()]))
+        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     figure.update_yaxes(range=y_range)
     figure.update_yaxes(title_text=y_title, col=1)
     legend_on_top(figure, height)
@@ -105,7 +108,7 @@ def shares(rows: Mapping[str, Mapping[str, float]], *, title: str, x_title: str)
             textposition="inside",
             insidetextanchor="middle",
             insidetextfont={"color": "white"},
-            marker={"color": (NOVEL_COLOURS[0], NORMAL_COLOUR, _GREY, *NOVEL_COLOURS[1:])[index], "line": {"width": 0}},
+            marker={"color": (NORMAL_COLOUR, _GREY, *NOVEL_COLOURS)[index], "line": {"width": 0}},
             hovertemplate=f"%{{y}}, {part}: %{{x:.1%}}<extra></extra>",
         )
     height = 150 + 45 * len(rows)

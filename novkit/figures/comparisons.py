@@ -23,7 +23,8 @@ def tertile_dots(table: pd.DataFrame, *, title: str = "AUROC by size of the abno
     """One panel each for the small, medium and large third of abnormalities; a dot for each way of scoring.
 
     table: one row for each name and tertile; columns name (drawn in order of first appearance), tertile (small, medium, large), mean, and
-    sd, or low and high. Optional: method (an id, for the colour), seeds (each seed's AUROC), area_low and area_high (shares of the image).
+    sd (over seeds; NaN for one), or low and high. Optional: method (an id, for the colour), seeds (each seed's AUROC), area_low and
+    area_high (shares of the image).
     """
     _check_columns(table, ["name", "tertile", "mean"], "sd" if "low" not in table else "high")
     unknown = set(table["tertile"]) - set(TERTILES)
@@ -35,14 +36,13 @@ def tertile_dots(table: pd.DataFrame, *, title: str = "AUROC by size of the abno
     lows, said = [0.5], []
     for column, tertile in enumerate(TERTILES, start=1):
         for row in table[table["tertile"] == tertile].to_dict("records"):
-            low, high = (row["low"], row["high"]) if "low" in row else (row["mean"] - row["sd"], row["mean"] + row["sd"])
+            low, high, note = (row["low"], row["high"], "interval") if "low" in row else _spread(row["mean"], row["sd"])
             seeds = _seeds(row.get("seeds"))
-            note = "interval" if "low" in row else "mean ± sd over seeds"
             _add_dot(figure, _line(row["name"], row.get("method", "patchgan"), row["mean"], low, high, seeds, note), 1, column)
             lows += [low, *seeds]
             said.append(f"{tertile}, {row['name']} {row['mean']:.3f}")
         figure.add_vline(0.5, line={"color": "#8C8C8C", "width": 1.2, "dash": "dot"}, row=1, col=column)
-    figure.update_xaxes(title_text="AUROC (0.5 is chance)", range=[np.floor(20 * (np.nanmin(lows) - 0.01)) / 20, 1.01])
+    figure.update_xaxes(title_text="AUROC (0.5 is chance)", range=[np.floor(20 * (np.nanmin(lows) - 0.02)) / 20, 1.01])
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], range=[-0.6, len(names) - 0.4], showgrid=False)
     figure.update_layout(showlegend=False, margin_t=90)
     return finish(figure, title=title, alt=f"AUROC by size of the abnormality: {'; '.join(said)}.", height=height)
@@ -73,13 +73,13 @@ def ablation_dots(table: pd.DataFrame, *, default: str = "default", title: str =
     said = []
     for column, (metric, words) in enumerate(METRICS.items(), start=1):
         for row in table.to_dict("records"):
-            mean, sd = row[f"{metric}_mean"], row[f"{metric}_sd"]
+            mean = row[f"{metric}_mean"]
             if pd.isna(mean):
                 continue
-            spread = 0.0 if pd.isna(sd) else sd
+            low, high, note = _spread(mean, row[f"{metric}_sd"])
             method = "patchgan" if row["name"] == default else "ablation"
             seeds = _seeds(row.get(f"{metric}_seeds"))
-            _add_dot(figure, _line(row["name"], method, mean, mean - spread, mean + spread, seeds, "mean ± sd over seeds"), 1, column)
+            _add_dot(figure, _line(row["name"], method, mean, low, high, seeds, note), 1, column)
             said.append(f"{words}, {row['name']} {mean:.3f}")
         chosen = table.loc[table["name"] == default, f"{metric}_mean"].iloc[0]
         if not pd.isna(chosen):
@@ -101,6 +101,10 @@ def _check_columns(table: pd.DataFrame, names: Sequence[str], *more: str) -> Non
 
 def _line(name: str, method: str, mean: float, low: float, high: float, seeds: list[float], note: str) -> SimpleNamespace:
     return SimpleNamespace(display_name=name, method=method, auroc=mean, low=low, high=high, seeds=seeds, note=note)
+
+
+def _spread(mean: float, sd: float) -> tuple[float, float, str]:
+    return (mean, mean, "one seed") if pd.isna(sd) else (mean - sd, mean + sd, "mean ± sd over seeds")
 
 
 def _seeds(values: object) -> list[float]:

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from novkit.errors import DataError
 from novkit.figures.style import GRID, NORMAL_COLOUR, NOVEL_COLOURS, finish, legend_on_top
 
-_NOT_DRAWN = {"epoch", "seconds", "best"}
+_NOT_DRAWN = {"epoch", "seconds", "best", "steps", "images"}
 
 
 def training_curves(epochs: Sequence[Mapping[str, Any]], *, title: str = "Training") -> go.Figure:

@@ -266,6 +266,12 @@ class PatchGan(Detector):
         """What the model thinks should be there, each patch seen from its surroundings: (n, channels, height, width) float32 in [0, 1]."""
         return torch.cat([parts.cover.cpu() for parts in self._measure(self._checked(X))]).numpy()
 
+    def masked(self, X: np.ndarray) -> np.ndarray:
+        """What the reconstructor is shown under the first mask: X with a share of its patches black, X's own type."""
+        images = self._checked(X)
+        hidden = self.grid_.spread((self.covers_[:1] == 0).float())[:, 0].numpy() > 0 if self.settings_.masked else False
+        return np.where(hidden, images.dtype.type(0), images)
+
     @torch.inference_mode()
     def reconstruct_masked(self, X: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         """Restore with a mask of one's own: hidden (P,) bool -> x̂ (n, channels, height, width) float32, hidden or not."""

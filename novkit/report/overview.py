@@ -1,23 +1,20 @@
 """The report: one HTML page that states what a results folder holds, every number computed from it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 from tqdm.auto import tqdm
 
 from novkit.errors import StoredFileError
-from novkit.evaluation import Scores
-from novkit.figures import auroc_dots, novelty_maps, reconstructions, roc_curves, score_distributions, training_curves
 from novkit.files import replacing
+from novkit.report.datasets import dataset_section
 from novkit.report.findings import find, places
 from novkit.report.page import Page, table_html
+from novkit.report.papers import papers_section
 from novkit.report.parts import (
     READING,
     SHORT_SETUPS,
-    case_table,
     command_text,
     interval_html,
     place_text,
@@ -31,14 +28,10 @@ from novkit.results import (
     METHODS,
     PAPERS,
     SETUPS,
-    UPPER_BOUND,
     UPPER_BOUND_NOTE,
     Record,
     auroc_intervals,
-    load_examples,
-    load_history,
     load_results,
-    load_scores,
     summary,
 )
 
@@ -78,7 +71,9 @@ class _Report:
 
     def render(self, command: str) -> str:
         title = "Novelty detection in medical images"
+        papers = papers_section(self.page, self.folder, self.records)
         sections = [("findings", "Findings"), ("run", "What was run"), ("results", "Results")]
+        sections += [("papers", "Beside the papers")] if papers else []
         sections += [(slug(name, self.datasets.index(name)), name.capitalize()) for name in self.datasets]
         sections += [("reading", "How to read this"), ("provenance", "Provenance")]
         links = "".join(f'<li><a href="#{name}">{escape(text)}</a></li>' for name, text in sections)
@@ -89,6 +84,7 @@ class _Report:
             self._cards(),
             self._what_was_run(),
             self._summary(),
+            papers,
             *(self._dataset(name) for name in tqdm(self.datasets, desc="Report", unit="data set", delay=2, leave=False)),
             READING,
             self._provenance(command),
@@ -187,16 +183,32 @@ class _Report:
             "Methods": escape(", ".join(methods)),
             "Seeds": escape(", ".join(map(str, seeds))),
             "Runs": f"{len(self.records)}, each trained on normal images only",
-            "Settings tried": f"{range_text(r.n_settings_tried for r in self.records)} a method and run",
-            "Images seen": f"{range_text(r.images_seen for r in self.records if r.images_seen)} a trained run",
             "Device": escape(", ".join(sorted({r.device for r in self.records}))),
         }
         heads = ["Data", "Set-ups", "Normal", "Novel", "#Training images", "#Test images"]
         return (
             '<section id="run" aria-labelledby="h-run"><h2 id="h-run">What was run</h2>'
             f"<dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in facts.items() if not v.startswith('–'))}</dl>"
-            f"{table_html(heads, rows, 'The data sets, and what counts as novel in each.')}</section>"
+            f"{table_html(heads, rows, 'The data sets, and what counts as novel in each.')}{self._effort()}</section>"
         )
+
+    def _effort(self) -> str:
+        """What each method was given: settings compared beforehand, images, steps and time."""
+        rows: list[list[str | tuple[str, str]]] = []
+        for method in (m for m in METHODS if any(r.method == m for r in self.records)):
+            own = [r for r in self.records if r.method == method]
+            rows.append(
+                [
+                    METHODS[method],
+                    range_text(r.n_settings_tried for r in own),
+                    range_text(r.images_seen for r in own),
+                    range_text(r.steps for r in own),
+                    range_text(round(r.seconds_fit) for r in own),
+                ]
+            )
+        heads = ["Method", "#Settings tried", "#Images seen in training", "#Steps", "#Seconds to fit"]
+        caption = "What each method was given: settings compared on development seeds beforehand, and the effort of a run, least to most."
+        return table_html(heads, rows, caption)
 
     # ---- results ----
 
@@ -234,73 +246,10 @@ class _Report:
         return f'<section id="results" aria-labelledby="h-results"><h2 id="h-results">Results</h2>{inner}</section>'
 
     def _dataset(self, name: str) -> str:
+        kinds = [setup for dataset, setup in self.places if dataset == name]
         here = [r for r in self.records if r.dataset == name]
         own = slug(name, self.datasets.index(name))
-        mark = tag_html(any(r.synthetic for r in here))
-        table = auroc_intervals(self.folder, here, n_resamples=self.n_resamples)
-        parts = [f'<section id="{own}" aria-labelledby="h-{own}"><h2 id="h-{own}">Data: {escape(name)} {mark}</h2>']
-        caption = "Symbols: mean over seeds, bars: 95 % intervals over test groups, small dots: single seeds. The vertical line is chance."
-        parts.append(self.page.figure(auroc_dots(table, title=f"AUROC on {name}"), caption))
-        for setup in (s for d, s in self.places if d == name):
-            parts.append(f"<h3>{SETUPS[setup]}</h3>" + case_table(table[table["setup"] == setup]))
-            parts += self._curves_and_scores(name, setup, [r for r in here if r.setup == setup and not r.variant])
-        parts += self._training(name, here)
-        parts += self._examples(name, here)
-        return "\n".join([*parts, "</section>"])
-
-    def _curves_and_scores(self, name: str, setup: str, records: list[Record]) -> list[str]:
-        runs = {m: [load_scores(self.folder, r) for r in records if r.method == m] for m in METHODS}
-        runs = {m: scores for m, scores in runs.items() if scores}
-        if not runs:
-            return []
-        place = f"{name}, {SETUPS[setup].lower()}"
-        curves = roc_curves(runs, title=f"ROC curves: {place}", n_resamples=self.n_resamples)
-        first = records[0]
-        merged = {
-            m: _merged([load_scores(self.folder, r) for r in records if r.method == m and (r.normal, r.seed) == (first.normal, first.seed)])
-            for m in runs
-            if any(r.method == m and (r.normal, r.seed) == (first.normal, first.seed) for r in records)
-        }
-        scores = score_distributions(merged, title=f"Novelty scores: {place}")
-        most = max(len(each) for each in runs.values())
-        averaged = f"Averaged over up to {most} runs at equal false-positive rates." if most > 1 else "One run of each method."
-        bound = f" {METHODS[UPPER_BOUND]}: {UPPER_BOUND_NOTE}." if UPPER_BOUND in runs else ""
-        return [
-            self.page.figure(curves, f"{averaged}{bound}"),
-            self.page.figure(scores, f"Seed {first.seed}, normal: {', '.join(first.normal)}. Each method has its own scale.{bound}"),
-        ]
-
-    def _training(self, name: str, records: list[Record]) -> list[str]:
-        parts: list[str] = []
-        for method in METHODS:
-            for record in (r for r in records if r.method == method and not r.variant):
-                epochs = load_history(self.folder, record)
-                if epochs:
-                    figure = training_curves(epochs, title=f"Training of {METHODS[method]} on {name}")
-                    parts.append(self.page.figure(figure, f"Seed {record.seed}, normal: {', '.join(record.normal)}."))
-                    break
-        return ["<h3>Training</h3>", *parts] if parts else []
-
-    def _examples(self, name: str, records: list[Record]) -> list[str]:
-        parts: list[str] = []
-        for method in METHODS:
-            own = [r for r in records if r.method == method and not r.variant and r.setup != "generated_ood"]
-            panel = _panel([(r, load_examples(self.folder, r)) for r in own if r.seed == own[0].seed and r.normal == own[0].normal])
-            if panel is None:
-                continue
-            captions = [
-                f"{label}\n{score:.3g}".replace("\n-", "\n−") for label, score in zip(panel["labels"], panel["scores"], strict=True)
-            ]
-            note = "First images of each class in the test set, not chosen by score; below each name its novelty score."
-            if "reconstructions" in panel:
-                figure = reconstructions(panel["images"], panel["reconstructions"], captions, title=f"{METHODS[method]}: reconstructions")
-                parts.append(self.page.figure(figure, note))
-            if "maps" in panel:
-                maps = panel["maps"].astype(np.float32)
-                figure = novelty_maps(panel["images"], maps, captions, masks=panel.get("masks"), title=f"{METHODS[method]}: novelty maps")
-                outline = " Blue: the outline of the truth." if "masks" in panel else ""
-                parts.append(self.page.figure(figure, note + outline))
-        return [f"<h3>Examples from {escape(name)}</h3>", *parts] if parts else []
+        return dataset_section(self.page, self.folder, here, kinds, own, n_resamples=self.n_resamples)
 
     # ---- provenance ----
 
@@ -325,31 +274,3 @@ class _Report:
             f"<dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in facts.items())}</dl>"
             f"<p>The command that makes these results and this page again:</p><pre><code>{escape(command)}</code></pre></section>"
         )
-
-
-# ---- what is drawn --------------------------------------------------------------------------------------------------
-
-
-def _merged(runs: Sequence[Scores]) -> Scores:
-    """Several cases of one seed as one: their normal images are the same and are kept once."""
-    frame = pd.concat(
-        [pd.DataFrame({"id": r.id, "group": r.group, "label": r.label, "condition": r.condition, "score": r.score}) for r in runs]
-    )
-    frame = frame.drop_duplicates("id")
-    id, group, label, condition, score = (frame[name].to_numpy() for name in frame.columns)
-    return Scores(id, group, label, condition, score)
-
-
-def _panel(parts: Sequence[tuple[Record, dict[str, np.ndarray] | None]]) -> dict[str, np.ndarray] | None:
-    """One panel of several cases: normal images of the first, then novel ones of each; only what every case has."""
-    panels = [(record, part) for record, part in parts if part is not None and {"images", "labels", "scores"} <= part.keys()]
-    if not panels:
-        return None
-    novel_each = max(1, (_PANEL - 2) // len(panels))
-    names = set.intersection(*(set(part) for _, part in panels)) & {"images", "labels", "scores", "maps", "masks", "reconstructions"}
-    chosen = []
-    for index, (record, part) in enumerate(panels):
-        is_normal = np.isin(part["labels"], record.normal)
-        rows = [*(np.flatnonzero(is_normal)[:2] if index == 0 else []), *np.flatnonzero(~is_normal)[:novel_each]]
-        chosen.append({name: part[name][rows] for name in names})
-    return {name: np.concatenate([part[name] for part in chosen])[:_PANEL] for name in names}
