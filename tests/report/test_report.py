@@ -259,6 +259,7 @@ def test_page_opens_offline_in_a_browser_and_sorts_by_keyboard(made):
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for scheme in ("light", "dark"):
             page = browser.new_context(offline=True, color_scheme=scheme, viewport={"width": 390, "height": 844}).new_page()
+            page.set_default_timeout(120_000)
             said: list[str] = []
             page.on("console", lambda message, said=said: said.append(message.text))
             page.on("pageerror", lambda error, said=said: said.append(str(error)))
