@@ -217,3 +217,27 @@ def test_clone_params_and_registry():
     assert clone(detector).get_params() == detector.get_params()
     assert make_detector("patchgan", "quick", changes={"epochs": 2}).settings.epochs == 2
     assert PatchGanSettings.paper().epochs > PatchGanSettings.quick().epochs
+
+
+def test_assessing_is_scoring_and_mapping_at_once(trained):
+    X = planted(5)[1]
+    components, maps = trained.assess(X)
+    for name, values in trained.components(X).items():
+        np.testing.assert_array_equal(components[name], values)
+    np.testing.assert_array_equal(maps, trained.novelty_map(X))
+    patches = components["patch_scores"]
+    np.testing.assert_allclose(components["mean"], patches.mean(axis=1))
+    np.testing.assert_allclose(components["max"], patches.max(axis=1))
+
+
+def test_masked_is_what_the_reconstructor_sees(trained):
+    """Black where the first mask hides, untouched elsewhere; about a share r is black."""
+    X = np.maximum(blobs(3), 1)  # no pixel is black by itself
+    seen = trained.masked(X)
+    black = (seen == 0).all(axis=1)
+    assert (seen[~black[:, None]] == X[~black[:, None]]).all()
+    assert (black == black[0]).all()
+    cells = black[0].reshape(trained.grid_.rows, trained.grid_.patch, trained.grid_.columns, trained.grid_.patch)
+    share = cells.mean(axis=(1, 3))
+    assert set(np.unique(share)) == {0.0, 1.0}  # whole patches
+    np.testing.assert_array_equal(share.ravel() > 0, trained.covers_[0].numpy() == 0)
