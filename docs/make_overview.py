@@ -1,10 +1,9 @@
-"""The README's picture: slices of every condition with their lesions outlined, and how scores separate on generated novelties.
+"""The README's picture: slices of every condition, what is abnormal outlined, where Patch-GAN sees novelty, and how scores separate.
 
 python docs/make_overview.py     (needs kaleido and a Chrome or Chromium, of the `dev` extra)
 """
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,48 +12,51 @@ from scipy.ndimage import binary_dilation
 
 from novkit.data import load
 from novkit.figures import score_distributions
-from novkit.results import Scores, load_results, load_scores
+from novkit.figures.images import in_colours
+from novkit.ready import ready_detector
+from novkit.results import load_results, load_scores
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference"
-SEED, SIZE, GAP, WIDTH = 100, 128, 6, 1240
+SUBJECTS = 7  # a seed whose subjects no stored detector has seen
+SEED, GAP, LEFT, WIDTH = 100, 6, 96, 1240
 OUTLINE = (86, 180, 233)
 
 
 def slices() -> Image.Image:
-    """The second subject's first slice of each condition, and below it the same with what is abnormal outlined."""
-    data = load("brain", seed=SEED, size=SIZE, n_healthy=8, n_novel=8, progress=False)
-    labels = list(dict.fromkeys(data.labels))
-    side = (WIDTH - GAP * (len(labels) - 1)) // len(labels)
-    sheet = Image.new("RGB", (WIDTH, 2 * side + GAP + 26), "white")
+    """The second subject of each condition: its first slice, the same with what is abnormal outlined, and the novelty map."""
+    sharp, small = (load("brain", seed=SUBJECTS, size=size, n_healthy=8, n_novel=8, progress=False) for size in (128, 64))
+    labels = list(dict.fromkeys(sharp.labels))
+    rows = [sharp.table[sharp.labels == label].drop_duplicates("group").index[1] for label in labels]
+    maps = ready_detector("patchgan", progress=False).novelty_map(small.images[rows])
+    maps = np.where(small.body[rows], maps, maps.min())
+    heat, _ = in_colours(maps, low=float(np.quantile(maps, 0.5)), high=float(np.quantile(maps, 0.998)))
+    side = (WIDTH - LEFT - GAP * (len(labels) - 1)) // len(labels)
+    sheet = Image.new("RGB", (WIDTH, 26 + 3 * side + 2 * GAP), "white")
     draw = ImageDraw.Draw(sheet)
-    for column, label in enumerate(labels):
-        of_class = data.table[data.labels == label]
-        index = of_class.drop_duplicates("group").index[1]
-        picture = Image.fromarray(data.images[index][0]).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
-        mask = np.asarray(Image.fromarray(data.masks[index].astype(np.uint8) * 255).resize((side, side), Image.Resampling.BILINEAR)) > 127
+    font = ImageFont.load_default(size=16)
+    for row, text in enumerate(("slice", "what is\nabnormal", "Patch-GAN's\nmap")):
+        draw.text((0, 26 + row * (side + GAP) + side / 2), text, fill="black", anchor="lm", font=font)
+    for column, (label, index) in enumerate(zip(labels, rows, strict=True)):
+        picture = Image.fromarray(sharp.images[index][0]).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+        mask = np.asarray(Image.fromarray(sharp.masks[index].astype(np.uint8) * 255).resize((side, side), Image.Resampling.BILINEAR)) > 127
         edge = binary_dilation(mask, iterations=2) & ~mask
-        outlined = np.where(edge[..., None], np.array(OUTLINE, np.uint8), np.asarray(picture))
-        left = column * (side + GAP)
-        draw.text((left + side / 2, 12), label, fill="black", anchor="mm", font=ImageFont.load_default(size=16))
-        sheet.paste(picture, (left, 26))
-        sheet.paste(Image.fromarray(outlined), (left, 26 + side + GAP))
+        outlined = Image.fromarray(np.where(edge[..., None], np.array(OUTLINE, np.uint8), np.asarray(picture)))
+        left = LEFT + column * (side + GAP)
+        draw.text((left + side / 2, 12), label, fill="black", anchor="mm", font=font)
+        for row, shown in enumerate((picture, outlined, Image.fromarray(heat[column]).resize((side, side), Image.Resampling.BICUBIC))):
+            sheet.paste(shown, (left, 26 + row * (side + GAP)))
     return sheet
 
 
 def distributions() -> Image.Image:
-    """Score distributions of the reference run on generated out-of-distribution brain slices."""
-    records = [r for r in load_results(REFERENCE) if r.dataset == "brain" and r.setup == "generated_ood" and r.seed == SEED]
+    """Score distributions of the reference run, healthy slices against gliomas."""
+    records = [r for r in load_results(REFERENCE) if (r.dataset, r.case, r.seed) == ("brain", "novel: glioma", SEED)]
     by_method = {r.method: load_scores(REFERENCE, r) for r in records}
-    pooled = {method: one_class(by_method[method]) for method in ("tend", "autoencoder", "pixel_zscore")}
-    figure = score_distributions(pooled, title="Scores of normal slices and of slices distorted as no training did (synthetic)")
+    shown = {method: by_method[method] for method in ("patchgan", "autoencoder", "tend")}
+    figure = score_distributions(shown, title="Scores of healthy slices and of gliomas (synthetic)")
     figure.update_layout(width=WIDTH, height=330, paper_bgcolor="white", plot_bgcolor="white")
     return Image.open(io.BytesIO(figure.to_image(format="png", width=WIDTH, height=330))).convert("RGB")
-
-
-def one_class(scores: Scores) -> Scores:
-    """All families of transformations as one class."""
-    return replace(scores, condition=np.where(scores.label == 1, "distorted", "normal"))
 
 
 def main() -> None:

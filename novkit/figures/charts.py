@@ -26,17 +26,19 @@ def curves(
     y_title: str,
     reference: float | None = None,
     log_x: bool = False,
+    same_y: bool = True,
     y_range: tuple[float, float] | None = None,
     height: int = 400,
 ) -> go.Figure:
     """Lines with markers, panels side by side; a curve looks the same in every panel.
 
     panels: title of a panel -> name of a curve -> its x and y. reference: a dotted horizontal line, such as 0.5 for chance.
+    same_y: one axis for all panels.
     """
     if not panels or not all(panels.values()):
         raise DataError("There are no curves to draw: give at least one panel with one curve.")
     names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
-    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.06, shared_yaxes=True)
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.06 if same_y else 0.1, shared_yaxes=same_y)
     told = []
     for column, (panel, of_panel) in enumerate(panels.items(), start=1):
         for name, (x, y) in of_panel.items():

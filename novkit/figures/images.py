@@ -27,13 +27,13 @@ def gallery(
     images: np.ndarray, captions: Sequence[str], *, title: str = "Images", columns: int = 6, masks: np.ndarray | None = None
 ) -> go.Figure:
     """A contact sheet of images (n, channels, height, width), each under its caption; masks (n, height, width) are outlined."""
-    pictures = _outlined(_pictures(images), masks)
+    pictures = with_outlines(as_pictures(images), masks)
     columns = min(columns, len(pictures))
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     texts = [list(captions[start : start + columns]) for start in range(0, len(captions), columns)]
     if len(captions) != len(pictures):
         raise DataError(f"{len(pictures)} images but {len(captions)} captions: give one an image.")
-    return _sheet(rows, texts, ["" for _ in rows], title=title, alt=f"{title}: {', '.join(dict.fromkeys(captions))}.")
+    return sheet_figure(rows, texts, ["" for _ in rows], title=title, alt=f"{title}: {', '.join(dict.fromkeys(captions))}.")
 
 
 def reconstructions(images: np.ndarray, restored: np.ndarray, captions: Sequence[str], *, title: str = "Reconstructions") -> go.Figure:
@@ -42,10 +42,12 @@ def reconstructions(images: np.ndarray, restored: np.ndarray, captions: Sequence
     if x.shape != x_hat.shape:
         raise DataError(f"Images of shape {x.shape} but reconstructions of {x_hat.shape}: they must be the same.")
     residual = np.abs(x - x_hat).mean(axis=1)
-    coloured, high = _coloured(residual, low=0.0)
-    rows = [_pictures(images), _pictures(restored), _enlarged(coloured)]
-    figure = _sheet(rows, [list(captions)], ["image", "reconstruction", "residual"], title=title, alt=_errors(captions, residual, title))
-    return _with_colour_bar(figure, 0.0, high, "|x − x̂|<br>(grey level, 0–1)")
+    coloured, high = in_colours(residual, low=0.0)
+    rows = [as_pictures(images), as_pictures(restored), enlarged(coloured)]
+    figure = sheet_figure(
+        rows, [list(captions)], ["image", "reconstruction", "residual"], title=title, alt=_errors(captions, residual, title)
+    )
+    return with_colour_bar(figure, 0.0, high, "|x − x̂|<br>(grey level, 0–1)")
 
 
 def novelty_maps(
@@ -56,12 +58,12 @@ def novelty_maps(
         raise DataError(f"{len(images)} images but maps of shape {np.shape(maps)}: give (n, height, width).")
     values = np.asarray(maps, dtype=np.float64)
     low, high = np.quantile(values, [0.01, 0.999])
-    coloured, _ = _coloured(values, low=low, high=high)
-    rows = [_outlined(_pictures(images), masks), _outlined(_enlarged(coloured), masks)]
+    coloured, _ = in_colours(values, low=low, high=high)
+    rows = [with_outlines(as_pictures(images), masks), with_outlines(enlarged(coloured), masks)]
     outline = " The truth is outlined in blue." if masks is not None and np.any(masks) else ""
     alt = f"{title}: images above, maps below, for {', '.join(dict.fromkeys(captions))}.{outline}"
-    figure = _sheet(rows, [list(captions)], ["image", "novelty map"], title=title, alt=alt)
-    return _with_colour_bar(figure, float(low), float(high), "novelty<br>(method's own units)")
+    figure = sheet_figure(rows, [list(captions)], ["image", "novelty map"], title=title, alt=alt)
+    return with_colour_bar(figure, float(low), float(high), "novelty<br>(method's own units)")
 
 
 # ---- pixels ----------------------------------------------------------------------------------------------------------
@@ -72,14 +74,14 @@ def _unit(images: np.ndarray) -> np.ndarray:
     return array.astype(np.float64) / {"uint8": 255, "uint16": 65535}.get(array.dtype.name, 1)
 
 
-def _pictures(images: np.ndarray) -> list[np.ndarray]:
+def as_pictures(images: np.ndarray) -> list[np.ndarray]:
     """(n, channels, height, width) -> n enlarged (height, width, 3) uint8; one channel, or two, is shown as grey."""
     unit = _unit(images)
     colour = unit if unit.shape[1] == 3 else np.repeat(unit[:, :1], 3, axis=1)
-    return _enlarged(np.rint(colour.transpose(0, 2, 3, 1) * 255).astype(np.uint8))
+    return enlarged(np.rint(colour.transpose(0, 2, 3, 1) * 255).astype(np.uint8))
 
 
-def _enlarged(pictures: np.ndarray) -> list[np.ndarray]:
+def enlarged(pictures: np.ndarray) -> list[np.ndarray]:
     """(n, height, width, 3) uint8: small pictures keep sharp pixels, large ones are reduced by averaging."""
     side = max(pictures.shape[1:3])
     factor, reduction = max(1, round(_CELL / side)), max(1, side // _CELL)
@@ -88,7 +90,7 @@ def _enlarged(pictures: np.ndarray) -> list[np.ndarray]:
     return list(pictures.repeat(factor, axis=1).repeat(factor, axis=2))
 
 
-def _coloured(values: np.ndarray, *, low: float, high: float | None = None) -> tuple[np.ndarray, float]:
+def in_colours(values: np.ndarray, *, low: float, high: float | None = None) -> tuple[np.ndarray, float]:
     """(n, height, width) values -> (n, height, width, 3) uint8 on the map's colours, and the value of the brightest."""
     high = float(np.quantile(values, 0.999)) if high is None else high
     table = np.array([unlabel_rgb(c) for c in sample_colorscale(MAP_COLOURS, np.linspace(0, 1, 256).tolist())]).astype(np.uint8)
@@ -96,7 +98,7 @@ def _coloured(values: np.ndarray, *, low: float, high: float | None = None) -> t
     return table[index.astype(np.uint8)], high
 
 
-def _outlined(pictures: list[np.ndarray], masks: np.ndarray | None) -> list[np.ndarray]:
+def with_outlines(pictures: list[np.ndarray], masks: np.ndarray | None) -> list[np.ndarray]:
     """Draw each mask's edge, two pixels wide, just outside it: the abnormality itself stays uncovered."""
     if masks is None:
         return pictures
@@ -114,7 +116,7 @@ def _outlined(pictures: list[np.ndarray], masks: np.ndarray | None) -> list[np.n
 # ---- the sheet -------------------------------------------------------------------------------------------------------
 
 
-def _sheet(rows: list[list[np.ndarray]], captions: list[list[str]], row_names: list[str], *, title: str, alt: str) -> go.Figure:
+def sheet_figure(rows: list[list[np.ndarray]], captions: list[list[str]], row_names: list[str], *, title: str, alt: str) -> go.Figure:
     """Pictures on a transparent sheet; captions[r] stands above row r where there is one, row_names to the left."""
     height, width = rows[0][0].shape[:2]
     columns = max(len(row) for row in rows)
@@ -122,17 +124,17 @@ def _sheet(rows: list[list[np.ndarray]], captions: list[list[str]], row_names: l
     sheet = np.zeros((len(rows) * (height + head), columns * (width + _GAP), 4), np.uint8)
     for r, row in enumerate(rows):
         for c, picture in enumerate(row):
-            top, left = _corner(r, c, (height, width), head)
+            top, left = corner_of(r, c, (height, width), head)
             sheet[top : top + height, left : left + width] = np.dstack([picture, np.full((height, width), 255, np.uint8)])
-    figure = go.Figure(go.Image(source=_png(sheet), hoverinfo="skip"))
+    figure = go.Figure(go.Image(source=png_url(sheet), hoverinfo="skip"))
     hidden = {"visible": False, "fixedrange": True}
     figure.update_xaxes(range=[-0.5, sheet.shape[1] - 0.5], constrain="domain", **hidden)
     figure.update_yaxes(range=[sheet.shape[0] - 0.5, -0.5], scaleanchor="x", constrain="domain", **hidden)
     at = {"showarrow": False, "xref": "x", "yref": "y", "font": {"size": 11}}
     for r, texts in enumerate(captions):
         for c, text in enumerate(texts):
-            top, left = _corner(r, c, (height, width), head)
-            figure.add_annotation(x=left + width / 2, y=top - 2, text=_plain(text), yanchor="bottom", **at)
+            top, left = corner_of(r, c, (height, width), head)
+            figure.add_annotation(x=left + width / 2, y=top - 2, text=plain_text(text), yanchor="bottom", **at)
     for r, text in enumerate(row_names):
         y = r * (height + head) + head + height / 2
         figure.add_annotation(x=0, xshift=-4, y=y, text=text, textangle=-90, xanchor="right", **(at | {"xref": "x domain"}))
@@ -141,23 +143,23 @@ def _sheet(rows: list[list[np.ndarray]], captions: list[list[str]], row_names: l
     return figure.update_layout(margin={"l": 34, "r": 10, "t": 72, "b": 12}, showlegend=False)
 
 
-def _corner(row: int, column: int, size: tuple[int, int], head: int = _GAP) -> tuple[int, int]:
+def corner_of(row: int, column: int, size: tuple[int, int], head: int = _GAP) -> tuple[int, int]:
     """Top and left of a picture of `size` (height, width) on the sheet."""
     return row * (size[0] + head) + head, column * (size[1] + _GAP)
 
 
-def _png(sheet: np.ndarray) -> str:
+def png_url(sheet: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """A caption as plotly shows it: line breaks stay, markup does not."""
     return str(text).replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
 
 
-def _with_colour_bar(figure: go.Figure, low: float, high: float, title: str) -> go.Figure:
+def with_colour_bar(figure: go.Figure, low: float, high: float, title: str) -> go.Figure:
     """A colour bar for the map: an invisible point carries it, since the sheet holds colours, not values."""
     bar = {"title": {"text": title, "font": {"size": 11}}, "thickness": 10, "len": 0.8, "outlinewidth": 0, "nticks": 4}
     marker = {"color": [low], "cmin": low, "cmax": high, "colorscale": MAP_COLOURS, "showscale": True, "opacity": 0, "colorbar": bar}

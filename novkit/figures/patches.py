@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 from novkit.errors import DataError
-from novkit.figures.images import _coloured, _corner, _enlarged, _outlined, _pictures, _plain, _sheet, _with_colour_bar
+from novkit.figures.images import as_pictures, corner_of, enlarged, in_colours, plain_text, sheet_figure, with_colour_bar, with_outlines
 from novkit.figures.style import DASHES, NORMAL_COLOUR, NOVEL_COLOURS, finish
 from novkit.patchgan.ranking import rank_weights
 
@@ -51,28 +51,28 @@ def patch_story(
         raise DataError(f"{len(image)} images but {len(captions)} captions: give one an image.")
     top = np.argsort(-scores, axis=1, kind="stable")[:, : max(1, top_k)]
     low, high = np.quantile(maps, [0.01, 0.999])
-    residuals, most = _coloured(errors, low=0.0)
-    pictures = _pictures(image)
+    residuals, most = in_colours(errors, low=0.0)
+    pictures = as_pictures(image)
     ranked_column = f"ranked patches\nthe top {top.shape[1]} of {scores.shape[1]}"
     columns = {
         "image": pictures,
-        "masked input": _pictures(masked),
-        "restoration": _pictures(restored),
-        f"residual\n0 to {most:.2g}": _enlarged(residuals),
+        "masked input": as_pictures(masked),
+        "restoration": as_pictures(restored),
+        f"residual\n0 to {most:.2g}": enlarged(residuals),
         ranked_column: [_ranked(picture, of_image, grid) for picture, of_image in zip(pictures, top, strict=True)],
-        f"novelty map\n{low:.2g} to {high:.2g}".replace("-", "−"): _enlarged(_coloured(maps, low=low, high=high)[0]),
+        f"novelty map\n{low:.2g} to {high:.2g}".replace("-", "−"): enlarged(in_colours(maps, low=low, high=high)[0]),
     }
     if masks is not None:
-        columns["truth"] = _outlined(pictures, masks)
-    names = [_plain(caption) for caption in captions or [""] * len(image)]
+        columns["truth"] = with_outlines(pictures, masks)
+    names = [plain_text(caption) for caption in captions or [""] * len(image)]
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    figure = _sheet(rows, [list(columns)], names, title=title, alt=_story_alt(title, top, captions, masks))
+    figure = sheet_figure(rows, [list(columns)], names, title=title, alt=_story_alt(title, top, captions, masks))
     height, width = pictures[0].shape[:2]
     for row, of_image in enumerate(top):
-        corner = _corner(row, list(columns).index(ranked_column), (height, width))
+        corner = corner_of(row, list(columns).index(ranked_column), (height, width))
         _add_numbers(figure, _boxes(of_image, grid, height), corner, (height, width))
     figure.update_layout(margin_t=84, height=figure.layout.height + 12)
-    _with_colour_bar(figure, 0.0, 1.0, "residual,<br>novelty")
+    with_colour_bar(figure, 0.0, 1.0, "residual,<br>novelty")
     ends = {"tickvals": [0.03, 0.97], "ticktext": ["low", "high"], "tickfont": {"size": 11}}
     return figure.update_traces(marker_colorbar=ends, selector={"type": "scatter"})
 
@@ -272,12 +272,12 @@ def score_build_up(
             colour = NOVEL_COLOURS[number % len(NOVEL_COLOURS)] if labels[number] else NORMAL_COLOUR
         y = np.cumsum(parts)
         line = {"color": colour, "dash": DASHES[number % len(DASHES)], "width": 2}
-        hover = f"{_plain(name)}<br>first %{{x}} patches: %{{y:.4g}}<extra></extra>"
+        hover = f"{plain_text(name)}<br>first %{{x}} patches: %{{y:.4g}}<extra></extra>"
         figure.add_trace(
             go.Scatter(
                 x=places,
                 y=y,
-                name=f"{_plain(name)}: A(x) = {y[-1]:#.3g}",
+                name=f"{plain_text(name)}: A(x) = {y[-1]:#.3g}",
                 mode="lines+markers",
                 line=line,
                 marker={"color": colour, "symbol": "diamond", "opacity": 1, "size": [*[0] * (len(y) - 1), 10]},

@@ -6,6 +6,7 @@ from html import escape
 import pandas as pd
 
 from novkit.evaluation import Interval
+from novkit.experiments.plans import REPRODUCED
 from novkit.figures.style import method_look
 from novkit.report.findings import EMBEDDED
 from novkit.report.page import table_html
@@ -53,7 +54,8 @@ def command_text(records: Sequence[Record]) -> str:
     """The command that measures these runs again."""
     profile, datasets = records[0].profile, {r.dataset for r in records}
     seeds, methods = len({r.seed for r in records}), [m for m in METHODS if any(r.method == m for r in records)]
-    words = ["novkit reproduce", f"--profile {profile}", f"--seeds {seeds}", *(f"--method {m}" for m in methods)]
+    chosen = [] if set(methods) == set(REPRODUCED) else [f"--method {m}" for m in methods]
+    words = ["novkit reproduce", f"--profile {profile}", f"--seeds {seeds}", *chosen]
     if not datasets <= set(EMBEDDED):
         normal = dict.fromkeys(name for r in records for name in r.normal)
         novel = dict.fromkeys(name for r in records for name in r.novel if r.setup != "generated_ood")
