@@ -16,6 +16,7 @@ from novkit.baselines.autoencoder import (
     AutoencoderDetector,
     AutoencoderSettings,
     bottleneck_autoencoder,
+    draws_one_picture,
     place,
     run_training,
 )
@@ -141,9 +142,8 @@ class Alocc(AutoencoderDetector):
         """R that draws one picture for all images, or D that says one thing of all: nothing was learnt, whatever the scores are."""
         if len(val) < 2:
             return
-        pictures = self.reconstruct(val)
         logits = self._components(val)["score"]
-        if pictures.std(axis=0).max() < 1e-4 or not logits.std() > 1e-6:
+        if draws_one_picture(self.autoencoder_, val, self.device) or not logits.std() > 1e-6:
             raise TrainingError(
                 "alocc has collapsed, it makes the same of every held-out image: raise reconstruction_weight or change seed."
             )

@@ -1,5 +1,6 @@
 """Reconstruction error of an autoencoder: what it has not learnt to draw, it draws badly."""
 
+import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -8,14 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from novkit.detector import Detector, Presets, pick_device
-from novkit.errors import SettingsError
-from novkit.images import batches
+from novkit.errors import SettingsError, TrainingError
+from novkit.images import batches, to_tensor
 from novkit.seeding import seed_for, seeded
 from novkit.tend.networks import Autoencoder, convolutional_autoencoder
 from novkit.tend.objectives import Reconstruction
 from novkit.training import History, LoopSettings, Objective, train
 
 SCORING_BATCH = 256
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +71,31 @@ def run_training(detector: Detector, part: str, objective: Objective, images: np
 def train_autoencoder(
     detector: Detector, autoencoder: Autoencoder, images: np.ndarray, val: np.ndarray, epochs: int | None = None
 ) -> History:
-    """Teach `autoencoder` to reconstruct; also the first stage of the baselines that score its embeddings. None: settings' epochs."""
+    """Teach `autoencoder` to reconstruct; also the first stage of the baselines that score its embeddings. None: settings' epochs.
+
+    Dark images can kill it in its first steps: the sigmoid closes and no gradient is left. Then it starts again at a third of the rate [O].
+    Raises TrainingError where that does not help.
+    """
     s: AutoencoderSettings = detector.settings_
-    objective = Reconstruction(autoencoder, lr=s.lr, weight_decay=s.weight_decay)
-    return run_training(detector, "autoencoder", objective, images, val, s.epochs if epochs is None else epochs)
+    start = copy.deepcopy(autoencoder.state_dict())
+    for attempt in range(ATTEMPTS):
+        objective = Reconstruction(autoencoder, lr=s.lr / 3**attempt, weight_decay=s.weight_decay)
+        part = "autoencoder" if attempt == 0 else f"autoencoder_attempt_{attempt + 1}"
+        history = run_training(detector, part, objective, images, val, s.epochs if epochs is None else epochs)
+        if len(val) < 2 or not draws_one_picture(autoencoder, val, detector.device):
+            return history
+        autoencoder.load_state_dict(start)
+    least = s.lr / 3 ** (ATTEMPTS - 1)
+    raise TrainingError(
+        f"The autoencoder draws the same picture of every held-out image, at lr {s.lr:g} and down to {least:g}: change lr or seed."
+    )
+
+
+@torch.no_grad()  # not inference_mode: the network may be trained on
+def draws_one_picture(autoencoder: nn.Module, images: np.ndarray, device: str) -> bool:
+    """Whether the reconstructions of different images are the same: it has collapsed, and its error measures the image alone."""
+    some = to_tensor(images[:SCORING_BATCH], place(autoencoder, device))
+    return float(autoencoder(some).float().std(dim=0).max()) < 1e-6  # an untrained one differs by more
 
 
 def place(network: nn.Module, device: str) -> torch.device:

@@ -14,7 +14,8 @@ from novkit.baselines import (
     Statistic,
     StatisticSettings,
 )
-from novkit.errors import NotFittedError, SettingsError
+from novkit.baselines import autoencoder as autoencoder_module
+from novkit.errors import NotFittedError, SettingsError, TrainingError
 from novkit.methods import load_detector
 from tests.conftest import blobs
 
@@ -92,3 +93,36 @@ def test_pixel_zscore_in_closed_form_on_colour(tmp_path):
 def test_impossible_settings_are_refused(kind, changes):
     with pytest.raises(SettingsError):
         kind(**changes)
+
+
+def test_an_autoencoder_that_draws_one_picture_starts_again_at_a_lower_rate(monkeypatch):
+    """From the same weights, at a third of the rate; what it learnt first is forgotten."""
+    rates, starts, verdicts = [], [], iter([True, False])
+    plain = autoencoder_module.Reconstruction
+
+    def watched(network, *, lr, weight_decay):
+        rates.append(lr)
+        starts.append({name: value.clone() for name, value in network.state_dict().items()})
+        return plain(network, lr=lr, weight_decay=weight_decay)
+
+    monkeypatch.setattr(autoencoder_module, "Reconstruction", watched)
+    monkeypatch.setattr(autoencoder_module, "draws_one_picture", lambda *a: next(verdicts))
+    settings = AutoencoderSettings(width=4, latent=8, epochs=2)
+    AutoencoderDetector(settings, device="cpu", progress=False).fit(blobs(64))
+    assert rates == [settings.lr, settings.lr / 3]
+    assert all(torch.equal(starts[0][name], starts[1][name]) for name in starts[0])
+
+
+def test_one_picture_for_all_is_told_from_little_learnt():
+    X = blobs(16)
+    network = autoencoder_module.bottleneck_autoencoder((1, 32, 32), 4, 8)
+    assert not autoencoder_module.draws_one_picture(network, X, "cpu")  # untrained: different, if hardly
+    for parameter in network.encoder.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert autoencoder_module.draws_one_picture(network, X, "cpu")
+
+
+def test_an_autoencoder_that_cannot_learn_is_an_error(monkeypatch):
+    monkeypatch.setattr(autoencoder_module, "draws_one_picture", lambda *a: True)
+    with pytest.raises(TrainingError, match="the same picture of every held-out image"):
+        AutoencoderDetector(AutoencoderSettings(width=4, latent=8, epochs=2), device="cpu", progress=False).fit(blobs(64))
