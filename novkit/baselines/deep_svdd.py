@@ -28,7 +28,7 @@ OBJECTIVES = ("one-class", "soft-boundary")
 
 @dataclass(frozen=True, kw_only=True)
 class DeepSvddSettings(AutoencoderSettings):
-    """The autoencoder's settings, and the sphere's (Ruff et al. 2018). `epochs` is shared between the two stages [O]."""
+    """The autoencoder's settings, and the sphere's (Ruff et al. 2018). The epochs are shared between the two stages [O]."""
 
     objective: str = "one-class"  # [P] "one-class" | "soft-boundary"
     epochs_autoencoder: int = 25  # [O] of `epochs`, spent on pretraining; the sphere gets the rest

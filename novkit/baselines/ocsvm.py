@@ -14,7 +14,7 @@ from torch import Tensor
 
 from novkit.baselines.autoencoder import SCORING_BATCH, AutoencoderSettings, bottleneck_autoencoder, place, train_autoencoder
 from novkit.detector import Detector
-from novkit.errors import SettingsError
+from novkit.errors import DataError, SettingsError, TrainingError
 from novkit.images import batches
 from novkit.seeding import seed_for, seeded
 
@@ -60,6 +60,8 @@ class Ocsvm(Detector):
         features = self._raw_features(train_images)
         spread = features.std(axis=0)
         self.kept_ = np.flatnonzero(spread > s.whiten_floor * spread.max())
+        if len(self.kept_) == 0:
+            raise TrainingError("ocsvm finds the same features in every image it learns from: give images that differ.")
         scaler = StandardScaler().fit(features[:, self.kept_])
         self.mean_, self.scale_ = scaler.mean_, scaler.scale_
         svm = OneClassSVM(kernel="rbf", nu=s.nu, gamma="scale").fit(scaler.transform(features[:, self.kept_]))
@@ -69,6 +71,8 @@ class Ocsvm(Detector):
     def _fit_pca(self, images: np.ndarray) -> None:
         pixels = np.concatenate([x.flatten(1).numpy() for x in batches(images, SCORING_BATCH)])
         components = min(self.settings_.latent, len(pixels) - 1, pixels.shape[1])  # no more directions than images
+        if components < 1:
+            raise DataError("ocsvm got one image to learn from: its principal components need at least two.")
         pca = PCA(components, svd_solver="randomized", random_state=seed_for(self.seed, "pca") % 2**32).fit(pixels)
         self.pca_mean_, self.pca_components_ = pca.mean_, pca.components_
 
