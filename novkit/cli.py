@@ -28,6 +28,7 @@ Labels = Annotated[list[str] | None, typer.Option(help="Class name; repeat the o
 Size = Annotated[int | None, typer.Option(help="Side in pixels that images are resized to.")]
 Where = Annotated[str | None, typer.Option(help='Keep only rows of labels.csv for which this holds, e.g. "age > 40".')]
 Seed = Annotated[int, typer.Option(min=0)]
+Options = Annotated[list[str] | None, typer.Option("--option", help="Another option of the data set: name=value; repeat for several.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Runs at once on a CPU, one thread each; default: one a core.")]
 
 
@@ -108,7 +109,7 @@ def ablate(
 def train(
     method: Annotated[str, typer.Argument(help="Method id, such as tend or autoencoder.")],
     out: Annotated[Path, typer.Option(help="Folder for the fitted detector.")],
-    data: Annotated[str, typer.Option(help="brain, skin, digits, a folder with labels.csv or a MedMNIST .npz.")] = "brain",
+    data: Annotated[str, typer.Option(help="A name of `novkit data list`, a folder with labels.csv or a MedMNIST .npz.")] = "brain",
     normal: Labels = None,
     size: Size = None,
     where: Where = None,
@@ -179,12 +180,21 @@ def report_command(
 
 @data_app.command(name="list")
 def list_data() -> None:
-    """The data sets that are always there, and how to bring your own."""
-    print("brain    synthetic MRI slices from the ICBM 152 template: healthy, and five conditions with masks")
-    print("skin     synthetic dermoscopy-like images: benign and atypical")
-    print("digits   scikit-learn's 8×8 handwritten digits: real, ten classes")
-    print("FOLDER   images listed in FOLDER/labels.csv (path,label,group,mask)")
-    print("X.npz    any 2-D set of MedMNIST")
+    """The data sets that are always there, those that can be prepared, and how to bring your own."""
+    from novkit.data.prepare import prepared, prepared_names, recipes
+
+    print("always there")
+    print("  brain               synthetic MRI slices from the ICBM 152 template: healthy, and five conditions with masks")
+    print("  skin                synthetic dermoscopy-like images: benign and atypical")
+    print("  digits              scikit-learn's 8×8 handwritten digits: real, ten classes")
+    print("to be prepared once: novkit data prepare NAME")
+    titles = {name: recipe.title for name, recipe in recipes().items()}
+    for name, title in {**titles, **{name: "a folder of yours" for name in prepared_names() if name not in titles}}.items():
+        versions = " and ".join(folder.name for folder in prepared(name))
+        print(f"  {name:<19} {title} [{f'prepared: {versions}' if versions else 'not prepared'}]")
+    print("your own")
+    print("  FOLDER              images listed in FOLDER/labels.csv (path,label,group,mask)")
+    print("  X.npz               any 2-D set of MedMNIST")
 
 
 @data_app.command()
@@ -193,10 +203,14 @@ def show(
     size: Size = None,
     where: Where = None,
     seed: Seed = 0,
+    option: Options = None,
     sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet, as PNG.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Also compare the files of a prepared set with the hashes of its manifest.")
+    ] = False,
 ) -> None:
     """Counts, sizes, source and licence of a data set."""
-    dataset = _load(name, size, where, seed)
+    dataset = _load(name, size, where, seed, option)
     channels, height, width = dataset.image_shape
     print(f"{dataset.name}: {len(dataset)} images, {channels}×{height}×{width} {dataset.images.dtype}{', synthetic' * dataset.synthetic}")
     counts = dataset.table.groupby("label").agg(images=("id", "size"), groups=("group", "nunique"))
@@ -208,6 +222,10 @@ def show(
         from novkit.figures.sheets import write_contact_sheet
 
         print(f"contact sheet: {write_contact_sheet(dataset, sheet)}")
+    if verify:
+        from novkit.data.prepare import verify as verify_prepared
+
+        print(f"prepared versions whose files are what was prepared: {verify_prepared(name)}")
 
 
 @data_app.command()
@@ -216,10 +234,31 @@ def prepare(
     size: Size = None,
     where: Where = None,
     seed: Seed = 0,
+    option: Options = None,
+    source: Annotated[Path | None, typer.Option("--from", help="Folder or archive that holds the files, if they lie elsewhere.")] = None,
+    name_as: Annotated[str | None, typer.Option("--name", help="For a folder: store it as a data set of this name.")] = None,
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Go on with files that are not, or not all, the published ones.")
+    ] = False,
 ) -> None:
-    """Generate or read a data set once, into the cache, so that it opens at once later."""
-    dataset = _load(name, size, where, seed)
-    print(f"{dataset.name} is ready: {len(dataset)} images, fingerprint {dataset.fingerprint}")
+    """Get a data set ready, so that it opens at once later; what is ready already is left as it is."""
+    from novkit.data.prepare import prepare as prepare_set
+    from novkit.data.prepare import recipes
+    from novkit.data.prepare.folder import folder_recipe
+
+    recipe = recipes().get(name) if name_as is None else folder_recipe(name, name_as)
+    if recipe is None:  # generated, or a folder or file that is read into the cache
+        if source is not None or unverified:
+            raise SettingsError(f"--from and --unverified are for the sets that novkit prepares by name, {name} is none of them.")
+        dataset = _load(name, size, where, seed, option)
+    else:
+        if where is not None:
+            raise SettingsError("--where is for loading: a data set is prepared whole.")
+        options = _settings(option or []) | ({} if size is None else {"size": size})
+        where_from = Path(name) if name_as is not None else source
+        dataset = prepare_set(recipe.name, source=where_from, verified=not unverified, recipe=recipe, **options)
+    counts = ", ".join(f"{label} {count}" for label, count in dataset.table["label"].value_counts(sort=False).items())
+    print(f"{dataset.name} is ready: {len(dataset)} images ({counts}), fingerprint {dataset.fingerprint}")
 
 
 @notebooks_app.command()
@@ -230,10 +269,11 @@ def copy(folder: Annotated[Path, typer.Argument(help="Folder to copy them to; ma
     copy_notebooks(folder)
 
 
-def _load(name: str, size: int | None, where: str | None, seed: int) -> Any:
+def _load(name: str, size: int | None, where: str | None, seed: int, option: list[str] | None = None) -> Any:
     from novkit.data import load
 
     options: dict[str, Any] = {key: value for key, value in (("size", size), ("where", where)) if value is not None}
+    options |= _settings(option or [])
     if name in ("brain", "skin"):
         options["seed"] = seed
     return load(name, **options)
@@ -247,7 +287,7 @@ def _settings(words: list[str]) -> dict[str, Any]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise SettingsError(f"--setting {word!r} is not understood: write name=value.")
+            raise SettingsError(f"{word!r} is not understood: write name=value.")
         try:
             changes[name] = json.loads(value)
         except json.JSONDecodeError:

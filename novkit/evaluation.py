@@ -198,15 +198,17 @@ def mean_auroc(runs: Sequence[Scores], *, n_resamples: int = 2000, seed: int = 0
     The interval is about the choice of test images; how much training varies is the sd over seeds.
     """
     cases = [_case(run) for run in runs]
-    value = float(np.mean([roc_auc_score(y, score) for y, score, _ in cases]))
-    return Interval(value, *interval_ends(resampled_auroc(cases, n_resamples, seed).mean(axis=0)))
+    low, high = interval_ends(resampled_auroc(cases, n_resamples, seed).mean(axis=0))
+    return Interval(float(np.mean([roc_auc_score(y, score) for y, score, _ in cases])), low, high)
 
 
 def mean_roc(runs: Sequence[Scores], n_points: int = 201) -> tuple[np.ndarray, np.ndarray]:
     """The runs' ROC curves averaged at equal false-positive rates (Fawcett 2006): rates (n_points + 1,), from (0, 0) to (1, 1).
 
-    A single run keeps its own corners.
+    A single run keeps its own corners. Raises DataError where there is no run.
     """
+    if not runs:
+        raise DataError("There is no run to evaluate: pass at least one.")
     curves = [roc(run.label, run.score) for run in runs]
     if len(curves) == 1:
         return curves[0]

@@ -25,15 +25,18 @@ def check_images(X: ArrayLike | Tensor, *, shape: tuple[int, int, int] | None = 
     shape: (channels, height, width) that the images must have. varied: refuse images of one single value.
     Raises DataError, naming the first offending image.
     """
-    array = X.detach().cpu().numpy() if isinstance(X, Tensor) else np.asanyarray(X)
+    array = _as_array(X, what)
     if array.ndim != 4:
         raise DataError(f"{what} has shape {array.shape}: images must come as (n, channels, height, width).")
     if array.dtype == np.float64 or array.dtype == np.float16:
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):  # becomes infinity, which is refused below
+            array = array.astype(np.float32)
     if array.dtype not in DTYPES:
         raise DataError(f"{what} has dtype {array.dtype}: use uint8, uint16 or float32 in [0, 1].")
     if len(array) == 0:
         raise DataError(f"{what} holds no image: give at least one.")
+    if array.size == 0:
+        raise DataError(f"{what} has shape {array.shape}: its images have no pixels.")
     if shape is not None and tuple(array.shape[1:]) != tuple(shape):
         if array.shape[1] != shape[0]:
             raise DataError(
@@ -58,6 +61,16 @@ def check_images(X: ArrayLike | Tensor, *, shape: tuple[int, int, int] | None = 
                 f"Image {part.start + int((low == high).argmax())} of {what} is constant: remove it, there is nothing to learn."
             )
     return array
+
+
+def _as_array(X: ArrayLike | Tensor, what: str) -> np.ndarray:
+    if isinstance(X, Tensor):
+        X = X.detach().cpu()
+        return (X.float() if X.dtype == torch.bfloat16 else X).numpy()  # NumPy has no bfloat16
+    try:
+        return np.asanyarray(X)
+    except ValueError as error:  # NumPy's, for a list of arrays whose shapes differ
+        raise DataError(f"{what} holds images of several sizes: resize them to one.") from error
 
 
 def to_raw(images: np.ndarray) -> Tensor:

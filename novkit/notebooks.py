@@ -39,8 +39,8 @@ def source_markdown(thing: Any) -> str:
 def exercise_check(name: str, got: Any, expected: Any = True, *, tolerance: float = 1e-6) -> None:
     """Print whether an exercise is solved. Never raises, so that a notebook runs to its end with exercises unsolved.
 
-    got: the reader's answer, or a function without arguments that gives it (errors inside are then reported, not raised). None and ... are
-    "still empty".
+    got: the reader's answer, or a function without arguments that gives it (errors inside are then reported, not raised). None, ... and a
+    list with ... are "still empty".
     expected: a number or array (compared to within `tolerance`, absolute and relative), or anything that can be compared with ==.
     """
     print(f"Exercise {name}: {_verdict(got, expected, tolerance)}")
@@ -52,7 +52,7 @@ def _verdict(got: Any, expected: Any, tolerance: float) -> str:
             got = got()
         except Exception as error:
             return f"not solved yet: it stops with {type(error).__name__} ({error})."
-    if got is None or got is ...:
+    if got is None or got is ... or (isinstance(got, list | tuple) and any(item is ... for item in got)):
         return "not solved yet: the answer is still empty."
     try:
         answer, truth = np.asarray(got), np.asarray(expected)
@@ -67,7 +67,7 @@ def _verdict(got: Any, expected: Any, tolerance: float) -> str:
     if solved:
         return "correct."
     text = repr(got)
-    return "not solved yet." if len(text) > 60 else f"not solved yet: {text} is not it."
+    return "not solved yet." if len(text) > 60 or isinstance(got, bool | np.bool_) else f"not solved yet: {text} is not it."
 
 
 def notebooks_folder() -> Path:

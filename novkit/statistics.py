@@ -51,7 +51,9 @@ def _asymmetry(grey: np.ndarray) -> np.ndarray:
 
 
 def _high_frequency_energy(grey: np.ndarray) -> np.ndarray:
-    """Mean square of the five-point Laplacian over the inner pixels."""
+    """Mean square of the five-point Laplacian over the inner pixels; 0 where there are none."""
+    if min(grey.shape[1:]) < 3:
+        return np.zeros(len(grey))
     inner = grey[:, 1:-1, 1:-1]
     laplacian = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * inner
     return (laplacian**2).mean(axis=(1, 2))

@@ -44,7 +44,9 @@ def test_stale_and_damaged_ones_are_passed_over(small):
     folder, job = small
     kept = ready_detector("pixel_zscore", "digits", device="cpu", progress=False)
     place = folder / "project" / "results/reference/detectors" / job.name
-    stale = make_detector("pixel_zscore", changes={"floor": 3.0}, seed=1, device="cpu").fit(np.random.default_rng(0).random((20, 1, 32, 32)))
+    stale = make_detector("pixel_zscore", changes={"floor": 3.0}, seed=1, device="cpu").fit(
+        np.random.default_rng(0).random((20, 1, 32, 32))
+    )
     stale.save(place)
     assert ready_detector("pixel_zscore", "digits", device="cpu", progress=False).settings == kept.settings
     shutil.rmtree(place)

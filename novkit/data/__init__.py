@@ -1,4 +1,4 @@
-"""Data sets by one call: `load("brain")`, `load("skin")`, `load("digits")`, a folder with labels.csv, a MedMNIST .npz."""
+"""Data sets by one call: `load("brain")`, `load("isic2016")`, a folder with labels.csv, a MedMNIST .npz."""
 
 import difflib
 import importlib
@@ -9,6 +9,7 @@ from typing import Any
 
 from novkit.data.cache import cached
 from novkit.data.dataset import ImageDataset
+from novkit.data.prepare import load_prepared, prepared_names, recipes
 from novkit.errors import DataError, SettingsError
 
 __all__ = ["NAMES", "ImageDataset", "load"]
@@ -23,6 +24,8 @@ def load(name_or_path: str | Path, *, progress: bool = True, **options: Any) -> 
 
     "brain", "skin": generated images; options `seed`, `size` and those of `generate_brain` and `generate_skin`.
     "digits": scikit-learn's handwritten digits; option `size`.
+    "isic2016", "brats2019" and the others of `novkit data list`: prepared before by `novkit data prepare NAME`; options `normal`, `where`,
+    `masks` and those they were prepared with, such as `size`.
     A folder with labels.csv (`path,label,group,mask`): options `size`, `channels`, `normal`, `where`, `masks`, `cache`.
     A MedMNIST .npz, or a folder that holds one and no labels.csv: options `normal`, `class_names`, `where`.
     Raises DataError for an unknown name or unusable files, SettingsError for an unknown option.
@@ -35,6 +38,8 @@ def load(name_or_path: str | Path, *, progress: bool = True, **options: Any) -> 
         from novkit.data.digits import load_digits
 
         return _called(load_digits, name, options)()
+    if isinstance(name_or_path, str) and (name in recipes() or name in prepared_names()):
+        return load_prepared(name, **options)
     path = Path(name_or_path).expanduser()
     if path.is_dir() and not (path / "labels.csv").exists() and len(arrays := list(path.glob("*.npz"))) == 1:
         path = arrays[0]
@@ -48,10 +53,10 @@ def load(name_or_path: str | Path, *, progress: bool = True, **options: Any) -> 
         return _called(load_medmnist, name, options, path)()
     if path.exists():
         raise DataError(f"{path} is neither a folder with labels.csv nor a MedMNIST .npz: give one of these.")
-    near = difflib.get_close_matches(name.lower(), NAMES, n=1)
+    near = difflib.get_close_matches(name.lower(), (*NAMES, *recipes(), *prepared_names()), n=1)
     raise DataError(
         f"There is no data set {name!r}{f', did you mean {near[0]!r}' if near else ''}: "
-        f"use {', '.join(NAMES)}, a folder with labels.csv, or a MedMNIST .npz."
+        f"use {', '.join(NAMES)}, another name of `novkit data list`, a folder with labels.csv, or a MedMNIST .npz."
     )
 
 

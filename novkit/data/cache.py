@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pooch
 
 from novkit.data.dataset import ImageDataset
+from novkit.data.tables import read_table, write_table
 from novkit.errors import NovkitError, StoredFileError
 from novkit.files import read_json, replacing_folder, write_json
 
@@ -65,9 +65,8 @@ def _write(folder: Path, dataset: ImageDataset, key: dict[str, Any]) -> None:
         array = getattr(dataset, what)
         if array is not None:
             np.save(folder / f"{what}.npy", array, allow_pickle=False)
-    dataset.table.to_csv(folder / "table.csv", index=False, encoding="utf-8", lineterminator="\n")
+    columns = write_table(folder / "table.csv", dataset.table)
     described = {what: getattr(dataset, what) for what in ("name", "normal", "synthetic", "source", "licence", "fingerprint", "extra")}
-    columns = {column: dtype.name for column, dtype in dataset.table.dtypes.items()}
     hashes = {file.name: _hash(file) for file in sorted(folder.iterdir())}
     write_json(folder / "dataset.json", {"dataset": described, "columns": columns, "hashes": hashes, "key": key})
 
@@ -85,22 +84,10 @@ def _read(folder: Path) -> ImageDataset | None:
             for what in _ARRAYS
             if f"{what}.npy" in stored["hashes"]
         }
-        table = _read_table(folder / "table.csv", stored["columns"])
+        table = read_table(folder / "table.csv", stored["columns"])
         return ImageDataset(table=table, **arrays, **stored["dataset"])
     except (NovkitError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _read_table(file: Path, columns: dict[str, str]) -> pd.DataFrame:
-    """The table with the types it was written with; only numbers can be missing, an empty text stays one."""
-    table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
-    for column, dtype in columns.items():
-        text = table[column].to_numpy(dtype=object)
-        if dtype == "bool":
-            table[column] = text == "True"
-        elif dtype not in ("object", "str", "string"):
-            table[column] = np.where(text == "", "nan", text).astype(dtype)  # Python reads back exactly what it wrote
-    return table
 
 
 def _hash(file: Path) -> str:

@@ -1,22 +1,20 @@
 """Any folder of images with a labels.csv of `path,label,group,mask`."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm.auto import tqdm
 
 from novkit.data.cache import cached
 from novkit.data.dataset import ImageDataset
-from novkit.data.reading import WIDE, open_image, read_image
+from novkit.data.reading import WIDE, in_parallel, open_image, read_image, with_channels
 from novkit.data.tables import choose_normal, content_fingerprint, duplicate_report, join_duplicates, pixel_hashes, select_rows
 from novkit.errors import DataError, SettingsError
+from novkit.progress import progress_bar
 
 _TEXT = ("path", "id", "label", "group", "mask")
 
@@ -53,7 +51,7 @@ def load_folder(
     if not cache:
         return make()
     options = {"size": size, "channels": channels, "normal": normal, "where": where, "masks": masks}
-    return cached(folder.resolve().name, {**options, "content": _stamp(folder, table, masks)}, make)
+    return cached(folder.resolve().name, {**options, "content": stamp(folder, table, masks)}, make)
 
 
 def read_labels(file: Path) -> pd.DataFrame:
@@ -94,13 +92,12 @@ def _leaves(path: str) -> bool:
 def _prepare(
     folder: Path, table: pd.DataFrame, *, size: int | None, channels: int | None, normal: str | None, masks: bool, progress: bool
 ) -> ImageDataset:
-    images = _stack(list(_read_all(_read, folder, table["path"], size, progress, "images")), table["path"], channels)
+    images = _stack(list(_read_all(read_row, folder, table["path"], size, progress, "images")), table["path"], channels)
     marked = None
     if masks and "mask" in table.columns and (table["mask"] != "").any():
-        read = partial(_read_mask, shape=images.shape[2:], resize=size is not None)
+        read = partial(read_mask, shape=images.shape[2:], resize=size is not None)
         marked = np.stack(list(_read_all(read, folder, table["mask"], size, progress, "masks")))
-    own = table["group"].to_numpy() if "group" in table.columns else np.full(len(table), "")
-    own = np.where(own == "", table["id"].to_numpy(), own)
+    own = own_groups(table)
     hashes = pixel_hashes(images)
     joined = join_duplicates(own, hashes)
     grouped = "As labels.csv says; exact duplicates share a group."
@@ -120,19 +117,21 @@ def _prepare(
     )
 
 
+def own_groups(table: pd.DataFrame) -> np.ndarray:
+    """The groups as labels.csv has them; an image without one is its own."""
+    own = table["group"].to_numpy() if "group" in table.columns else np.full(len(table), "")
+    return np.where(own == "", table["id"].to_numpy(), own)
+
+
 def _read_all(
     read: Callable[..., np.ndarray], folder: Path, paths: pd.Series, size: int | None, progress: bool, what: str
 ) -> Iterator[np.ndarray]:
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        results = pool.map(lambda path: read(folder, path, size), paths)
-        try:
-            yield from tqdm(results, total=len(paths), desc=f"{folder.name}: {what}", disable=not progress, delay=2, leave=False)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    results = in_parallel(lambda path: read(folder, path, size), paths)
+    yield from progress_bar(results, total=len(paths), desc=f"{folder.name}: {what}", disable=not progress, delay=2, leave=False)
 
 
-def _read(folder: Path, path: str, size: int | None) -> np.ndarray:
+def read_row(folder: Path, path: str, size: int | None) -> np.ndarray:
+    """The image that a row's `path` names, resized to a square where a size is given."""
     return read_image(_file(folder, path), None if size is None else (size, size))
 
 
@@ -141,7 +140,7 @@ def _file(folder: Path, path: str) -> Path:
     return folder / path.replace("\\", "/")
 
 
-def _read_mask(folder: Path, path: str, size: int | None, *, shape: tuple[int, int], resize: bool) -> np.ndarray:
+def read_mask(folder: Path, path: str, size: int | None, *, shape: tuple[int, int], resize: bool) -> np.ndarray:
     """(height, width) bool: what is above half of the range; an empty path marks nothing."""
     if not path:
         return np.zeros(shape, bool)
@@ -166,20 +165,13 @@ def _stack(arrays: list[np.ndarray], paths: pd.Series, channels: int | None) -> 
         odd = next(path for path, array in zip(paths, arrays, strict=True) if array.dtype == np.uint16)
         raise DataError(f"{odd} has 16 bits where other images have 8: convert them to one kind.")
     wanted = channels or max(len(array) for array in arrays)
-    if wanted == 1:
-        arrays = [array if len(array) == 1 else _grey(array) for array in arrays]
     stacked = np.empty((len(arrays), wanted, *arrays[0].shape[1:]), arrays[0].dtype)
     for row, array in enumerate(arrays):
-        stacked[row] = array  # one channel is repeated where three are wanted
+        stacked[row] = with_channels(array, wanted)
     return stacked
 
 
-def _grey(array: np.ndarray) -> np.ndarray:
-    """Luminance of an RGB image, as Pillow weighs it (ITU-R 601)."""
-    return np.asarray(Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0))).convert("L"))[None]
-
-
-def _stamp(folder: Path, table: pd.DataFrame, masks: bool) -> str:
+def stamp(folder: Path, table: pd.DataFrame, masks: bool) -> str:
     """A hash of the table and of every file's size and time: changes when the folder does, without reading the images."""
     digest = hashlib.sha256(str(folder.resolve()).encode() + table.to_csv(index=False).encode())
     for column in ("path", *(["mask"] if masks and "mask" in table.columns else [])):

@@ -1,6 +1,7 @@
 """MedMNIST: the usual .npz of any two-dimensional set."""
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,19 +43,10 @@ def load_medmnist(
     Raises DataError for a file of another kind.
     """
     path = Path(path)
-    stem = path.stem.lower().split("_")[0]  # pneumoniamnist_64.npz holds the same classes
     images, numbers, part = _read(path)
-    table = pd.DataFrame({"part": part})
-    table.insert(0, "id", [f"{p}-{i}" for p, i in zip(part, table.groupby("part").cumcount(), strict=True)])
-    if numbers.shape[1] > 1:
-        table.insert(1, "label", np.where(numbers.any(axis=1), "finding", "no finding"))
-        table = table.assign(**{f"finding_{k}": numbers[:, k] for k in range(numbers.shape[1])})
-        normal = "no finding" if normal is None else normal
-    else:
-        names = class_names or CLASS_NAMES.get(stem) or tuple(str(k) for k in range(int(numbers.max()) + 1))
-        if numbers.min() < 0 or numbers.max() >= len(names):
-            raise DataError(f"{path.name} has class {int(numbers.max())} but {len(names)} class names were given: name every class.")
-        table.insert(1, "label", np.array(names, dtype=object)[numbers[:, 0]])
+    table = medmnist_table(path, numbers, part, class_names)
+    if normal is None and numbers.shape[1] > 1:
+        normal = "no finding"
     rows = select_rows(table, where)
     images, table = images[rows], table.iloc[rows].reset_index(drop=True)
     hashes = pixel_hashes(images)
@@ -74,19 +66,61 @@ def load_medmnist(
     )
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """images (n, channels, h, w) uint8, labels (n, k) int, part (n,) text."""
-    needed = [f"{part}_{what}" for part in PARTS for what in ("images", "labels")]
+def medmnist_table(path: Path, numbers: np.ndarray, part: np.ndarray, class_names: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """id, label and part of every image; the labels' names by the file's, and all findings where an image can have several."""
+    table = pd.DataFrame({"part": part})
+    table.insert(0, "id", [f"{p}-{i}" for p, i in zip(part, table.groupby("part").cumcount(), strict=True)])
+    if numbers.shape[1] > 1:
+        table.insert(1, "label", np.where(numbers.any(axis=1), "finding", "no finding"))
+        return table.assign(**{f"finding_{k}": numbers[:, k] for k in range(numbers.shape[1])})
+    stem = path.stem.lower().split("_")[0]  # pneumoniamnist_64.npz holds the same classes
+    names = class_names or CLASS_NAMES.get(stem) or tuple(str(k) for k in range(int(numbers.max()) + 1))
+    if numbers.min() < 0 or numbers.max() >= len(names):
+        raise DataError(f"{path.name} has class {int(numbers.max())} but {len(names)} class names were given: name every class.")
+    table.insert(1, "label", np.array(names, dtype=object)[numbers[:, 0]])
+    return table
+
+
+def stream_images(path: Path) -> Iterator[np.ndarray]:
+    """The images of all parts in order, (channels, height, width) uint8, read one by one: the largest files exceed memory."""
+    with zipfile.ZipFile(path) as archive:
+        for part in PARTS:
+            with archive.open(f"{part}_images.npy") as stream:
+                version = np.lib.format.read_magic(stream)
+                read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                (n, *shape), by_columns, dtype = read_header(stream)
+                if dtype != np.uint8 or by_columns or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
+                    raise DataError(
+                        f"{path.name} has images of shape {tuple(shape)} and type {dtype}: only two-dimensional sets can be used."
+                    )
+                for _ in range(n):
+                    image = np.frombuffer(stream.read(int(np.prod(shape))), np.uint8).reshape(shape)
+                    yield image[None] if image.ndim == 2 else np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def read_numbers(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n, k) int and parts (n,) of a file, without its images."""
+    arrays = _arrays(path, [f"{part}_labels" for part in PARTS])
+    labels = [array.reshape(len(array), -1).astype(int) for array in arrays.values()]
+    return np.concatenate(labels), np.repeat(np.array(PARTS, dtype=object), [len(array) for array in labels])
+
+
+def _arrays(path: Path, needed: list[str]) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [key for key in needed if key not in archive]
             if missing:
                 raise DataError(f"{path.name} lacks {missing[0]!r}: it is not a MedMNIST file.")
-            arrays = {key: archive[key] for key in needed}
+            return {key: archive[key] for key in needed}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path.name} cannot be read ({error}): download it again.") from error
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """images (n, channels, h, w) uint8, labels (n, k) int, part (n,) text."""
+    arrays = _arrays(path, [f"{part}_{what}" for part in PARTS for what in ("images", "labels")])
     images = np.concatenate([arrays[f"{part}_images"] for part in PARTS])
     labels = np.concatenate([arrays[f"{part}_labels"].reshape(len(arrays[f"{part}_labels"]), -1) for part in PARTS])
     counts = [len(arrays[f"{part}_images"]) for part in PARTS]

@@ -1,13 +1,19 @@
-"""Reading one image file: bounded, upright, and with errors that name the file."""
+"""Reading image files: bounded, upright, and with errors that name the file."""
 
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from novkit.data.formats import MAX_PIXELS, read_dicom
 from novkit.errors import DataError
 
-MAX_PIXELS = 64_000_000  # of a file; more is a mistake or a trap
+T = TypeVar("T")
 WIDE = ("I;16", "I;16L", "I;16B", "I")  # Pillow's modes of 16-bit grey
 
 
@@ -30,25 +36,61 @@ def open_image(file: Path) -> Image.Image:
 def read_image(file: Path, shape: tuple[int, int] | None = None) -> np.ndarray:
     """(1 or 3, height, width) uint8 or uint16, resized to `shape` (height, width) if given; grey coded as RGB becomes one channel.
 
-    Raises DataError naming the file.
+    Pillow's formats, and DICOM by its suffix .dcm or .dicom. Raises DataError naming the file.
     """
+    array = read_dicom(file) if file.suffix.lower() in (".dcm", ".dicom") else _decoded(file)
+    return array if shape is None else resized(array, shape)
+
+
+def _decoded(file: Path) -> np.ndarray:
     image = open_image(file)
-    size = None if shape is None else (shape[1], shape[0])
     if image.mode in WIDE or image.mode == "F":
         grey = np.asarray(image, dtype=np.float32)
         if grey.min() < 0 or grey.max() > 65535 or (grey != np.rint(grey)).any():
             raise DataError(f"{file} holds values outside 16-bit integers: save it as 8- or 16-bit.")
-        if size is not None:
-            grey = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BILINEAR, reducing_gap=None))
-        return np.rint(grey).astype(np.uint16)[None]
+        return grey.astype(np.uint16)[None]
     if image.mode in ("1", "L", "LA"):
-        image = image.convert("L")
-    else:
-        image = image.convert("RGB")
-        red, green, blue = image.split()
-        if red.tobytes() == green.tobytes() == blue.tobytes():
-            image = red
-    if size is not None and image.size != size:
-        image = image.resize(size, Image.Resampling.BILINEAR)  # Pillow widens the kernel when shrinking: no aliasing
-    array = np.asarray(image)
-    return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+        return np.asarray(image.convert("L"))[None]
+    array = np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+    return array[:1] if (array[0] == array[1]).all() and (array[0] == array[2]).all() else array
+
+
+def resized(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(channels, height, width) uint8, uint16 or float32 -> the same type, bilinear and antialiased (Pillow widens its kernel)."""
+    if array.shape[1:] == tuple(shape):
+        return array
+    planes = []
+    for plane in array:
+        image = Image.fromarray(plane if plane.dtype == np.uint8 else plane.astype(np.float32))
+        planes.append(np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)))
+    stacked = np.stack(planes)
+    return np.rint(stacked).astype(np.uint16) if array.dtype == np.uint16 else stacked
+
+
+def with_channels(array: np.ndarray, channels: int) -> np.ndarray:
+    """1 or 3 channels of an image: colour becomes luminance as Pillow weighs it (ITU-R 601), grey is repeated."""
+    if channels == 1 and len(array) == 3 and array.dtype == np.uint16:
+        return np.rint(np.tensordot((0.299, 0.587, 0.114), array, 1)).astype(np.uint16)[None]
+    if channels == 1 and len(array) == 3:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0))).convert("L"))[None]
+    return array if len(array) == channels else np.repeat(array, channels, axis=0)
+
+
+def centre_square(array: np.ndarray) -> np.ndarray:
+    """The largest square in the middle of (channels, height, width): shape and content keep their aspect ratio."""
+    height, width = array.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return array[:, top : top + side, left : left + side]
+
+
+def in_parallel(read: Callable[[Any], T], items: Iterable[Any]) -> Iterator[T]:
+    """`read` of every item, in order, by several threads; only some results wait at a time, so the items may exceed memory."""
+    items = iter(items)
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        try:
+            while batch := list(islice(items, 64)):
+                yield from pool.map(read, batch)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

@@ -1,7 +1,8 @@
-"""What folders and .npz files share: choosing rows, joining the groups of duplicate images, naming the normal class."""
+"""What all data sets share: tables as CSV, choosing rows, joining the groups of duplicate images, naming the normal class."""
 
 import ast
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,24 @@ _OPERATIONS = (
     *(ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn),
     *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div),
 )
+
+
+def write_table(file: Path, table: pd.DataFrame) -> dict[str, str]:
+    """Write a table as CSV; returns the types of its columns, which `read_table` needs."""
+    table.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
+    return {str(column): dtype.name for column, dtype in table.dtypes.items()}
+
+
+def read_table(file: Path, columns: dict[str, str]) -> pd.DataFrame:
+    """The table with the types it was written with; only numbers can be missing, an empty text stays one."""
+    table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+    for column, dtype in columns.items():
+        text = table[column].to_numpy(dtype=object)
+        if dtype == "bool":
+            table[column] = text == "True"
+        elif dtype not in ("object", "str", "string"):
+            table[column] = np.where(text == "", "nan", text).astype(dtype)  # Python reads back exactly what it wrote
+    return table
 
 
 def select_rows(table: pd.DataFrame, where: str | None) -> np.ndarray:

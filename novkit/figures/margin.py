@@ -30,17 +30,19 @@ _BINS = 32
 
 @dataclass(frozen=True)
 class Moment:
-    """Embeddings at one moment of training: groups maps a name to (n, 2). label: what the slider says, such as "epoch 3, warm-up"."""
+    """Embeddings at one moment of training: groups maps a name to (n, 2). label: its mark on the slider, such as "3"."""
 
     label: str
     groups: Mapping[str, np.ndarray]
 
 
-def margin_animation(moments: Sequence[Moment], *, centre: ArrayLike, radius: float, title: str, height: int = 520) -> go.Figure:
+def margin_animation(
+    moments: Sequence[Moment], *, centre: ArrayLike, radius: float, title: str, step: str = "epoch", height: int = 520
+) -> go.Figure:
     """A two-dimensional embedding over training: left the plane around the centre, right how far each group is from it.
 
     centre: (2,), the origin of the picture at every moment, also before it was set. radius: R, the margin of the *squared* distance;
-    the circle is √R. The figure shows the last moment; a slider and a play button show the others.
+    the circle is √R. step: what the moments' labels count. The figure shows the last moment; a slider and a play button show the others.
     """
     if not moments:
         raise DataError("There are no moments to draw: record at least one epoch.")
@@ -61,12 +63,12 @@ def margin_animation(moments: Sequence[Moment], *, centre: ArrayLike, radius: fl
         go.Frame(name=moment.label, data=_traces(moment, middle, edges), traces=list(range(2 * len(names)))) for moment in moments
     ]
     _rings(figure, radius, edges[-1])
-    _controls(figure, [moment.label for moment in moments])
+    _controls(figure, [moment.label for moment in moments], step)
     _distance_axis(figure, edges, radius, column=2)
     figure.update_yaxes(title_text="density", range=[0, highest * 1.05], showticklabels=False, row=1, col=2)
     legend_on_top(figure, height)
     figure.update_layout(margin={"t": 92, "b": 110})
-    return finish(figure, title=title, alt=_alt(moments, middle, radius), height=height)
+    return finish(figure, title=title, alt=_alt(moments, middle, radius, step), height=height)
 
 
 def distance_histograms(squared: Mapping[str, ArrayLike], *, radius: float, title: str, height: int = 380) -> go.Figure:
@@ -149,7 +151,7 @@ def _rings(figure: go.Figure, radius: float, reach: float) -> None:
         font = {"size": 11, "color": _EDGE} if edge else {"size": 10}
         figure.add_annotation(**below, text=text, showarrow=False, font=font, row=1, col=1)
     hidden = {"showticklabels": False, "showgrid": False, "range": [-reach * 1.03, reach * 1.03]}
-    figure.update_xaxes(**hidden, constrain="domain", title_text="direction true, distance from c as log(1 + distance)", row=1, col=1)
+    figure.update_xaxes(**hidden, constrain="domain", title_text="true directions; distance as log(1 + distance)", row=1, col=1)
     figure.update_yaxes(**hidden, scaleanchor="x", row=1, col=1)
 
 
@@ -159,7 +161,7 @@ def _distance_axis(figure: go.Figure, edges: np.ndarray, radius: float, column: 
     figure.update_xaxes(
         tickvals=np.log1p(ticks),
         ticktext=[str(t) for t in ticks],
-        title_text="distance from c, ‖z − c‖ (on the scale of log(1 + distance))",
+        title_text="distance from the centre, ‖z − c‖" + ("" if column else " (on the scale of log(1 + distance))"),
         range=[0, edges[-1]],
         **where,
     )
@@ -167,7 +169,7 @@ def _distance_axis(figure: go.Figure, edges: np.ndarray, radius: float, column: 
     figure.add_vline(edge, line={"color": _EDGE, "width": 2.5}, annotation_text="√R", annotation_font={"color": _EDGE}, **where)
 
 
-def _controls(figure: go.Figure, labels: list[str]) -> None:
+def _controls(figure: go.Figure, labels: list[str], counted: str) -> None:
     now = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}, "transition": {"duration": 0}}
     steps = [{"label": label, "method": "animate", "args": [[label], now]} for label in labels]
     playing = {"fromcurrent": False, "frame": {"duration": 500, "redraw": False}, "transition": {"duration": 250}}
@@ -175,14 +177,14 @@ def _controls(figure: go.Figure, labels: list[str]) -> None:
         {"label": "▶", "method": "animate", "args": [None, playing]},
         {"label": "❚❚", "method": "animate", "args": [[None], now]},
     ]
-    slider = {"active": len(labels) - 1, "steps": steps, "x": 0.12, "len": 0.88, "y": -0.14, "currentvalue": {"prefix": ""}}
+    slider = {"active": len(labels) - 1, "steps": steps, "x": 0.12, "len": 0.88, "y": -0.14, "currentvalue": {"prefix": f"{counted} "}}
     menu = {"type": "buttons", "direction": "left", "showactive": False, "buttons": buttons, "x": 0, "xanchor": "left"}
     figure.update_layout(sliders=[slider | {"pad": {"t": 8}, "font": {"size": 10}}], updatemenus=[menu | {"y": -0.2, "yanchor": "top"}])
 
 
-def _alt(moments: Sequence[Moment], centre: np.ndarray, radius: float) -> str:
+def _alt(moments: Sequence[Moment], centre: np.ndarray, radius: float, step: str) -> str:
     told = []
     for moment in (moments[0], moments[-1]):
         medians = [f"{name} {np.median(_distance(z, centre)):.3g}" for name, z in moment.groups.items()]
-        told.append(f"{moment.label}: median distances {', '.join(medians)}")
+        told.append(f"{step} {moment.label}: median distances {', '.join(medians)}")
     return f"Embedding in the plane around the centre over {len(moments)} moments, circle at √R = {np.sqrt(radius):.3g}. {'; '.join(told)}."

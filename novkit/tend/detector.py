@@ -36,6 +36,15 @@ class Tend(Detector):
         self._leaked_test = (np.asarray(X_test), np.asarray(y_test))
         return self
 
+    def watch(self, X: np.ndarray) -> Self:
+        """Record the embeddings of X when the centre is set and after each epoch of margin learning: only looked at, never learnt from.
+
+        X: (n, channels, height, width) as the network shall see them; nothing is resampled. After `fit`, `watched_` holds
+        {margin epochs so far: (n, embedding) float32} of the epochs of this run; it is not stored by `save`.
+        """
+        self._watched = np.asarray(X)
+        return self
+
     # ---- fitting -------------------------------------------------------------------------------------------------
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
@@ -78,6 +87,7 @@ class Tend(Detector):
         s: TendSettings = self.settings_
         network = seeded(self.seed, "margin", lambda: MarginNetwork(autoencoder, s.embedding, s.batch_norm))
         objective = MarginLearning(network, s, seed_for(self.seed, "validation"), getattr(self, "_leaked_test", None))
+        objective.watched = getattr(self, "_watched", None)
         self.history_["margin"] = train(
             objective,
             images,
@@ -90,6 +100,7 @@ class Tend(Detector):
             label="TEND stage 2",
         )
         self.network_ = network.eval()
+        self.watched_: dict[int, np.ndarray] = objective.embeddings
         self.distance_range_ = self._calibrate(objective, val)
 
     @torch.inference_mode()

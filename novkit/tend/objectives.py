@@ -84,6 +84,8 @@ class MarginLearning(Objective):
         self.settings = settings
         self.seed = seed
         self.leaked_test = leaked_test  # only for Faithful.select_on_test
+        self.watched: np.ndarray | None = None  # images whose embeddings are recorded, as the network shall see them
+        self.embeddings: dict[int, np.ndarray] = {}  # of `watched`, by the number of margin epochs behind them
         self.transform = transformation(settings)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -98,6 +100,12 @@ class MarginLearning(Objective):
             network = self.network
             embeddings = torch.cat([network(x)[0].float() for x in batches(images, _EVALUATION_BATCH, step.device)])
             network.centre.copy_(centre_of(embeddings, self.settings.centre_least))
+            self._watch(0, step)
+
+    def _watch(self, epochs: int, step: Step) -> None:
+        if self.watched is not None:
+            embedded = [self.network(x)[0].float().cpu() for x in batches(self.watched, _EVALUATION_BATCH, step.device)]
+            self.embeddings[epochs] = torch.cat(embedded).numpy()
 
     def untransformed(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """x as the network sees it: resampled like T(x), or its edges would tell; by one fixed sub-pixel shift without a generator."""
@@ -127,6 +135,8 @@ class MarginLearning(Objective):
 
     def validate(self, images: np.ndarray, step: Step) -> dict[str, float]:
         """The same losses on held-out ID images and their transforms, drawn once for all epochs."""
+        if self.phase(step.epoch) == "margin":
+            self._watch(step.epoch + 1 - self.settings.warmup, step)
         if self.settings.faithful.select_on_test and self.leaked_test is not None:
             return {"loss": -self._test_auroc(step)}
         totals: dict[str, float] = {}

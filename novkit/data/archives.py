@@ -1,0 +1,116 @@
+"""Unpacking archives that came from elsewhere: nothing leaves the folder, nothing is half-unpacked, bombs are refused."""
+
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO, NamedTuple
+
+from novkit.errors import DataError
+from novkit.files import replacing_folder
+from novkit.progress import progress_bar
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+MAX_FILES = 1_000_000
+MAX_RATIO = 100  # times its own size that an archive may hold: images are compressed already
+SMALL = 2**30  # bytes that any archive may hold
+_PIECE = 2**20
+
+
+class _Member(NamedTuple):
+    """name: with forward slashes. kind: "file", "folder", or what must not be there. open: reads a file's content."""
+
+    name: str
+    kind: str
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file's name says that it is an archive `unpack` can open."""
+    return path.is_file() and path.name.lower().endswith(SUFFIXES)
+
+
+def unpack(archive: Path, folder: Path, *, progress: bool = True) -> None:
+    """Unpack a zip or tar as a new `folder`, whole or not at all.
+
+    Raises DataError, and leaves nothing, for members outside the folder, links, devices, too many or too large contents, and damage;
+    StoredFileError where the disk refuses.
+    """
+    limit = max(SMALL, MAX_RATIO * archive.stat().st_size)
+    try:
+        zipped = archive.name.lower().endswith(".zip")
+        with zipfile.ZipFile(archive) if zipped else tarfile.open(archive) as opened, replacing_folder(folder) as temporary:
+            members = _zip_members(opened) if isinstance(opened, zipfile.ZipFile) else _tar_members(opened)
+            _check(archive, members, min(limit, shutil.disk_usage(temporary).free))
+            written = 0
+            for member in progress_bar(members, desc=f"Unpacking {archive.name}", disable=not progress, delay=1):
+                target = temporary / member.name
+                if member.kind == "folder":
+                    target.mkdir(parents=True, exist_ok=True)
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with member.open() as source, open(target, "xb") as stream:
+                    while piece := source.read(_PIECE):
+                        written += len(piece)
+                        if written > limit:  # the sizes that an archive lists can lie
+                            raise DataError(
+                                f"{archive} unpacks to more than {limit >> 20} MiB: it is a trap or damaged, download it again."
+                            )
+                        stream.write(piece)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{archive} is damaged or no archive ({error}): download it again.") from error
+
+
+def _zip_members(archive: zipfile.ZipFile) -> list[_Member]:
+    members = []
+    for info in archive.infolist():
+        mode = info.external_attr >> 16  # the Unix mode, where the archive has one
+        kind = "folder" if info.is_dir() else "file"
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            kind = "link" if stat.S_ISLNK(mode) else "device"
+        members.append(_Member(info.orig_filename.replace("\\", "/"), kind, info.file_size, partial(archive.open, info)))
+    return members
+
+
+def _tar_members(archive: tarfile.TarFile) -> list[_Member]:
+    members = []
+    for info in archive:
+        kind = "file" if info.isreg() else "folder" if info.isdir() else "link" if info.issym() or info.islnk() else "device"
+        members.append(_Member(info.name, kind, info.size, partial(_tar_content, archive, info)))
+        if len(members) > MAX_FILES:
+            break
+    return members
+
+
+def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    content = archive.extractfile(info)
+    if content is None:  # only for what is no file
+        raise tarfile.TarError(f"{info.name} has no content")
+    return content
+
+
+def _check(archive: Path, members: list[_Member], limit: int) -> None:
+    """Refuse what no archive of images holds, before anything is written."""
+    if len(members) > MAX_FILES:
+        raise DataError(f"{archive} holds more than {MAX_FILES:,} files: it is a trap or damaged, download it again.")
+    seen: set[str] = set()
+    for member in members:
+        path, windows = PurePosixPath(member.name), PureWindowsPath(member.name)
+        if path.is_absolute() or windows.drive or windows.root or ".." in windows.parts or "\0" in member.name or not path.parts:
+            raise DataError(f"{archive} holds {member.name!r}, which lies outside its folder: it is a trap or damaged, download it again.")
+        if member.kind not in ("file", "folder"):
+            raise DataError(f"{archive} holds {member.name!r}, a {member.kind}: only files and folders are unpacked, download it again.")
+        if member.kind == "file" and str(path) in seen:
+            raise DataError(f"{archive} holds {member.name!r} twice: it is a trap or damaged, download it again.")
+        seen.add(str(path))
+    total = sum(member.size for member in members)
+    if total > limit:
+        raise DataError(
+            f"{archive} would unpack to {total >> 20} MiB, more than {limit >> 20} MiB: free that much space, or, if the archive is small, "
+            "download it again, for it is a trap or damaged."
+        )

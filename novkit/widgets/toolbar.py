@@ -1,0 +1,88 @@
+"""What is done in the browser: saving the view as PNG and the selection as CSV, names for screen readers, figures as wide as the page."""
+
+import anywidget
+import traitlets
+
+# ipywidgets leaves the handles of its sliders without a name, and plotly its drawings. Nothing here needs JupyterLab: Voilà serves it too.
+_SCRIPT = """
+function save(name, href) {
+  const link = document.createElement("a");
+  link.download = name;
+  link.href = href;
+  document.body.appendChild(link);
+  link.click();
+  link.remove();
+}
+
+function nameAll(root, model) {
+  for (const box of root.querySelectorAll(".widget-slider")) {
+    const text = box.querySelector(".widget-label")?.textContent;
+    if (!text) continue;
+    const handles = box.querySelectorAll(".noUi-handle");
+    handles.forEach((handle, i) =>
+      handle.setAttribute("aria-label", handles.length > 1 ? `${text}, ${i ? "highest" : "lowest"}` : text));
+    const readout = box.querySelector(".widget-readout");
+    readout?.setAttribute("aria-label", `${text}, value`);
+    readout?.setAttribute("role", "textbox");
+  }
+  for (const plot of root.querySelectorAll(".js-plotly-plot")) {
+    plot.setAttribute("role", "img");
+    plot.setAttribute("aria-label", model.get("alt"));
+  }
+}
+
+function render({ model, el }) {
+  const button = (text, action) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = "jupyter-button";
+    made.style.cssText = "margin: 2px 6px 2px 0; padding: 0 10px; cursor: pointer";
+    made.textContent = text;
+    made.addEventListener("click", action);
+    el.appendChild(made);
+    return made;
+  };
+  const root = () => el.closest(".novkit-explorer");
+  button("Save view as PNG", () => root()?.querySelector('.modebar-btn[data-title^="Download plot"]')?.click());
+  const csv = button("Save selection as CSV", () => {
+    const url = URL.createObjectURL(new Blob([model.get("csv")], { type: "text/csv;charset=utf-8" }));
+    save(`${model.get("file_name")}.csv`, url);
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  });
+  const refresh = () => { csv.style.display = model.get("csv") ? "" : "none"; };
+  refresh();
+  model.on("change:csv", refresh);
+
+  let waiting = false;
+  const rename = () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; const found = root(); if (found) nameAll(found, model); });
+  };
+  const observer = new MutationObserver(rename);
+  let width = 0;
+  const fit = new ResizeObserver(([entry]) => {
+    const now = Math.round(entry.contentRect.width);
+    if (now && now !== width) { width = now; window.dispatchEvent(new Event("resize")); }  // plotly fits its figures to the page
+  });
+  const attach = () => {
+    const found = root();
+    if (found) { observer.observe(found, { childList: true, subtree: true }); fit.observe(found); rename(); }
+    else if (tries-- > 0) setTimeout(attach, 100);
+  };
+  let tries = 100;
+  attach();
+  model.on("change:alt", rename);
+  return () => { observer.disconnect(); fit.disconnect(); };
+}
+export default { render };
+"""
+
+
+class Toolbar(anywidget.AnyWidget):
+    """Two buttons. alt: what the figure shows, in words. csv: the selection as CSV text; the button hides while there is none."""
+
+    _esm = _SCRIPT
+    alt = traitlets.Unicode("").tag(sync=True)
+    csv = traitlets.Unicode("").tag(sync=True)
+    file_name = traitlets.Unicode("novkit").tag(sync=True)
