@@ -5,13 +5,14 @@ SEEDS ?= 1
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help install reproduce lab notebooks lint test test-quick test-long
+.PHONY: help install reproduce lab notebooks docs lint test test-quick test-long
 
 help:
 	@echo "make install     the environment, in $(VENV)"
 	@echo "make reproduce   train, score and report on the embedded data (SEEDS=3 for more)"
 	@echo "make lab         JupyterLab on notebooks/"
 	@echo "make notebooks   run all notebooks and store their outputs (draws pictures with Chromium or Chrome)"
+	@echo "make docs        README, docs, notebooks and API as one site that needs no network: build/site/index.html"
 	@echo "make test        lint, types and tests; test-quick: the short ones; test-long: campaigns"
 
 install: $(VENV)/installed.txt
@@ -33,6 +34,9 @@ lab: install
 
 notebooks: $(VENV)/installed-dev.txt
 	$(BIN)/python -m notebooks.build
+
+docs: $(VENV)/installed-dev.txt
+	$(BIN)/python -m docs.build
 
 lint: $(VENV)/installed-dev.txt
 	$(BIN)/python -m ruff check

@@ -186,7 +186,7 @@ def build(site: Path, root: Path = ROOT) -> dict[str, int]:
 def write_assets(folder: Path) -> None:
     """Style and scripts, once for all pages."""
     folder.mkdir()
-    colours = HtmlFormatter(style="default").get_style_defs(".highlight")
+    colours = HtmlFormatter(style="default").get_style_defs([".highlight", "pre > code"])
     (folder / "style.css").write_text((TEMPLATES / "style.css").read_text(encoding="utf-8") + colours, encoding="utf-8")
     shutil.copy(TEMPLATES / "figures.js", folder)
     (folder / "plotly.min.js").write_text(plotly.offline.get_plotlyjs(), encoding="utf-8")

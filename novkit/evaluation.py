@@ -101,12 +101,20 @@ class TertileAuroc:
 
 
 def auroc(y: ArrayLike, score: ArrayLike) -> float:
-    """Area under the ROC curve: the chance that a novel image scores above a normal one, ties counting half. In [0, 1]."""
+    """Area under the ROC curve: the chance that a novel image scores above a normal one, ties counting half. In [0, 1].
+
+    >>> auroc([0, 0, 1], [1.0, 3.0, 3.0])  # one win, one tie
+    0.75
+    """
     return float(roc_auc_score(*_checked(y, score)))
 
 
 def fpr_at_tpr(y: ArrayLike, score: ArrayLike, tpr: float = 0.95) -> float:
-    """The smallest share of normal images called novel at a threshold that finds at least `tpr` of the novel ones. In [0, 1]."""
+    """The smallest share of normal images called novel at a threshold that finds at least `tpr` of the novel ones. In [0, 1].
+
+    >>> fpr_at_tpr([0, 0, 0, 0, 1], [1.0, 2.0, 3.0, 4.0, 2.5])  # at 2.5, two of four normal images are called novel
+    0.5
+    """
     if not 0 < tpr <= 1:
         raise DataError(f"tpr is {tpr}: choose a sensitivity in (0, 1].")
     false_positive, true_positive, _ = roc_curve(*_checked(y, score), drop_intermediate=False)

@@ -24,6 +24,10 @@ def check_images(X: ArrayLike | Tensor, *, shape: tuple[int, int, int] | None = 
 
     shape: (channels, height, width) that the images must have. varied: refuse images of one single value.
     Raises DataError, naming the first offending image.
+
+    >>> check_images(np.full((2, 1, 16, 16), 128.0))
+    Traceback (most recent call last):
+    novkit.errors.DataError: Image 0 of X leaves [0, 1]: divide by the largest possible value.
     """
     array = _as_array(X, what)
     if array.ndim != 4:
@@ -92,7 +96,11 @@ def to_unit(raw: Tensor) -> Tensor:
 
 
 def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
-    """uint8, uint16 or float32 images -> float32 in [0, 1] on `device`; (n, channels, height, width) -> the same."""
+    """uint8, uint16 or float32 images -> float32 in [0, 1] on `device`; (n, channels, height, width) -> the same.
+
+    >>> to_tensor(np.array([[[[0, 51, 255]]]], np.uint8))
+    tensor([[[[0.0000, 0.2000, 1.0000]]]])
+    """
     return to_unit(to_raw(images).to(device))
 
 

@@ -1,4 +1,14 @@
-"""Every method by its id, and how to make or load one."""
+"""Every method by its id, and how to make or load one.
+
+>>> from novkit.data import load
+>>> from novkit.data.setups import one_vs_rest
+>>> setup = one_vs_rest(load("digits"), "0", seed=0)
+>>> detector = make_detector("pixel_zscore").fit(setup.X_train, setup.X_calibration, X_threshold=setup.X_threshold)
+>>> detector.novelty_score(setup.X_test).shape, detector.novelty_map(setup.X_test[:4]).shape
+((1655,), (4, 32, 32))
+>>> detector.predict(setup.X_test[:4])  # other digits: −1, novel
+array([-1, -1, -1, -1])
+"""
 
 from pathlib import Path
 from typing import Any

@@ -72,8 +72,8 @@ gallery(data.images[gliomas], ["glioma, outlined"] * 5, masks=data.masks[gliomas
 # Each subject gives four neighbouring slices. They share skull, anatomy, gain and scanner: they are four looks at one observation.
 
 # %%
-brothers = np.flatnonzero(np.isin(data.groups, data.groups[rows[:2]]))
-gallery(data.images[brothers], [f"subject {1 + i // 4}, slice {1 + i % 4}" for i in range(8)], title="Two subjects (synthetic)", columns=4)
+siblings = np.flatnonzero(np.isin(data.groups, data.groups[rows[:2]]))
+gallery(data.images[siblings], [f"subject {1 + i // 4}, slice {1 + i % 4}" for i in range(8)], title="Two subjects (synthetic)", columns=4)
 
 # %% [markdown]
 # So a split must keep a subject's slices together. `one_vs_rest` divides the *subjects* 60 : 10 : 10 : 20:
@@ -86,7 +86,7 @@ gallery(data.images[brothers], [f"subject {1 + i // 4}, slice {1 + i % 4}" for i
 # | test | normal and novel | the result, looked at once |
 #
 # Beside it, what a careless `train_test_split` over slices does. **Predict:** train holds 60 % of the slices, drawn at random. What share
-# of the test slices has a brother in train?
+# of the test slices has a sibling in train?
 
 # %%
 setup = one_vs_rest(data, "healthy", novel="glioma", seed=1)
@@ -96,18 +96,18 @@ by_subject = [part[np.isin(part, healthy)] for part in (split.train, split.calib
 by_slice = np.split(numpy_generator(1, "careless").permutation(healthy), np.cumsum([len(part) for part in by_subject[:3]]))
 
 
-def share_with_brother(parts):
+def share_with_sibling(parts):
     """Share of the test slices whose subject is in train too."""
     return float(np.isin(data.groups[parts[3]], data.groups[parts[0]]).mean())
 
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print("by subject:", share_with_brother(by_subject))
-print("by slice, above 85 %:", share_with_brother(by_slice) > 0.85)
+print("by subject:", share_with_sibling(by_subject))
+print("by slice, above 85 %:", share_with_sibling(by_slice) > 0.85)
 
 # %% [markdown]
-# Three brothers, each outside train with chance 0.4: $1 - 0.4^3 = 94\,\%$ have one inside. What that does to an AUROC is shown in
+# Three siblings, each outside train with chance 0.4: $1 - 0.4^3 = 94\,\%$ have one inside. What that does to an AUROC is shown in
 # [notebook 11](11_how_evaluations_go_wrong.ipynb).
 
 # %% jupyter={"source_hidden": true}

@@ -22,7 +22,7 @@
 # - why the hidden boxes may be neither small nor large;
 # - that the question asked of the difference is worth as much as the network.
 #
-# About a minute and 1.2 GB on two cores; two tiny trainings; no network. The brain slices are *synthetic*: real, averaged anatomy with
+# About a minute and 1.3 GB on two cores; two tiny trainings; no network. The brain slices are *synthetic*: real, averaged anatomy with
 # drawn contrast, noise and lesions. Marks: **[P]** the paper, **[S]** a summary by others, **[O]** our own choice, because the paper's
 # formulas are not published.
 
@@ -133,7 +133,8 @@ captions = ["a held-out slice", *(f"restored after epoch {epoch + 1}" for epoch 
 gallery(np.stack(pictures), captions, title="Learning to fill (synthetic)", columns=5)
 
 # %% [markdown]
-# First grey, then the outline of the head, then the larger folds. (Only boxes are restored here; what was visible is shown as it is.)
+# First the brightness, then the outline of the head; ventricles and folds, which differ from head to head, hardly at all. (Only boxes
+# are restored here; what was visible is shown as it is.)
 #
 # ## 3. What becomes of a lesion
 #
@@ -395,10 +396,10 @@ print("the questions bring the autoencoder more than 0.1:", by_question.value > 
 print("and more than the masked network adds to it:", by_question.value > by_network.value + 0.05)
 
 # %% [markdown]
-# Most of the way lies in the questions; the masked network adds the rest, and its interval only just clears zero. Mind that when you read a
-# table: the autoencoder there has its usual score, the plain error, and a good part of its distance to Patch-GAN is this. To be fair to
-# the other side as well: our questions were found on gliomas of development subjects [O]. The subjects here are others, the disease is the
-# same.
+# Most of the way lies in the questions; the masked network adds the rest, and its interval only just clears zero. Mind that when you
+# read a table: the autoencoder there has its usual score, the plain error, and a good part of its distance to Patch-GAN is this. To be
+# fair to the other side as well: our questions were found on gliomas of development subjects [O]. The subjects here are others, the
+# disease is the same.
 #
 # ## Exercises
 #

@@ -29,6 +29,10 @@ def load(name_or_path: str | Path, *, progress: bool = True, **options: Any) -> 
     A folder with labels.csv (`path,label,group,mask`): options `size`, `channels`, `normal`, `where`, `masks`, `cache`.
     A MedMNIST .npz, or a folder that holds one and no labels.csv: options `normal`, `class_names`, `where`.
     Raises DataError for an unknown name or unusable files, SettingsError for an unknown option.
+
+    >>> digits = load("digits")
+    >>> digits.images.shape, digits.normal, sorted(set(digits.labels))[:3]
+    ((1797, 1, 32, 32), '0', ['0', '1', '2'])
     """
     name = str(name_or_path)
     options["progress"] = progress  # for those that take a while

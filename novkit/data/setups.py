@@ -82,6 +82,13 @@ def one_vs_rest(dataset: ImageDataset, normal: str, *, seed: int, novel: str | S
     """One class is normal; the classes `novel` (default: all others) are novel.
 
     Raises DataError for an unknown class, and where the groups are too few to split.
+
+    >>> from novkit.data import load
+    >>> setup = one_vs_rest(load("digits"), "0", novel="8", seed=0)
+    >>> len(setup.X_train), len(setup.X_calibration), len(setup.X_threshold)  # zeros
+    (107, 18, 17)
+    >>> (setup.y_test == 0).sum(), (setup.y_test == 1).sum()  # further zeros, and all eights
+    (np.int64(36), np.int64(174))
     """
     (normal,) = as_labels([normal])
     check_labels(dataset, [normal])

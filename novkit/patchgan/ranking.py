@@ -1,4 +1,13 @@
-"""Targeted patch ranking [P]: the more abnormal a patch, the more it counts. The formula is ours [O]."""
+"""Targeted patch ranking [P]: the more abnormal a patch, the more it counts. The formula is ours [O].
+
+>>> scores = torch.tensor([[0.2, 0.9, 0.1, 0.4]])
+>>> ranks(scores)
+tensor([[2, 0, 3, 1]])
+>>> rank_weights(scores, tau=0.5)
+tensor([[0.6696, 1.8202, 0.4061, 1.1040]])
+>>> image_score(scores.numpy(), "max").round(2)
+array([0.9])
+"""
 
 import numpy as np
 import torch

@@ -1,6 +1,12 @@
 """TEND's losses, in the order of the paper.
 
 x is an in-distribution image, T(x) a transformed one; p = P(transformed); z the embedding; c the centre; R the margin.
+
+>>> c, z_x, z_t = torch.zeros(2), torch.tensor([[3.0, 4.0]]), torch.tensor([[6.0, 8.0]])
+>>> squared_distance(z_x, c), squared_distance(z_t, c)
+(tensor([25.]), tensor([100.]))
+>>> margin_loss(z_x, z_t, c, radius=150.0)  # 25 pulled, 150 − 100 still to be pushed
+tensor(75.)
 """
 
 import torch

@@ -44,6 +44,8 @@ class Canvas:
         same_traces = [t["type"] for t in old["data"]] == [t["type"] for t in new["data"]]
         if not same_traces:
             self.widget.data = []
+        if self.widget.layout.selections:
+            self.widget.layout.selections = ()  # a box that was drawn would stay where it was, whatever is drawn now
         with self.widget.batch_update():
             _apply(self.widget.layout, old["layout"], new["layout"])
             if same_traces:
@@ -113,13 +115,13 @@ class Explorer(W.VBox):
     Errors a reader can mend are said in the status line; others are said there too, and raised.
     """
 
-    def __init__(self, state: Any, figure: go.Figure | Mapping[str, Any], *, file_name: str) -> None:
+    def __init__(self, state: Any, figure: go.Figure | Mapping[str, Any], *, file_name: str, csv: Callable[[], str] | None = None) -> None:
         super().__init__()
         self.state = state
         self.controls: dict[str, Any] = {}
         self.canvas = Canvas(figure, file_name=file_name)
         self.status = W.HTML()
-        self.toolbar = Toolbar(file_name=file_name)
+        self.toolbar = Toolbar(file_name=file_name, csv=csv)
         self._deaf = False
         self.add_class("novkit-explorer")
 
@@ -197,4 +199,4 @@ _SLIDERS = (W.IntSlider, W.FloatSlider, W.FloatLogSlider, W.FloatRangeSlider)
 
 def side_by_side(*children: Any) -> W.HBox:
     """Controls side by side, wrapped where the page is narrow."""
-    return W.HBox(children, layout=W.Layout(flex_flow="row wrap", width="100%"))
+    return W.HBox(children, layout=W.Layout(flex_flow="row wrap", align_items="flex-start", width="100%"))

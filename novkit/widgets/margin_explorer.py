@@ -46,7 +46,7 @@ class MarginExplorer(Explorer):
     def _build(self) -> None:
         s, state = self.snapshots, self.state
         last = len(s.epochs) - 1
-        step = self.control("step", W.IntSlider(description="Snapshot (epochs of margin learning, in order)", min=0, max=last, value=0))
+        step = self.control("step", W.IntSlider(description="Snapshot", min=0, max=last, value=0))
         play = W.Play(min=0, max=last, interval=700, value=0, description="Play the epochs", layout=W.Layout(width="auto"))
         W.jslink((play, "value"), (step, "value"))
         groups = W.SelectMultiple(description="Groups", options=[g for g in GROUPS if (s.group == g).any()], value=state.groups, rows=3)

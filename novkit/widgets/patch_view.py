@@ -182,7 +182,7 @@ def _lit_patches(scores: PatchScores, state: PatchState, found: Ranking) -> dict
     rank[found.order] = np.arange(1, grid.count + 1)
     z = np.where(rank <= state.lit, scores.scores[state.image], np.nan).reshape(grid.rows, grid.columns)
     told = np.stack([rank, scores.scores[state.image], np.arange(grid.count)], axis=1).reshape(grid.rows, grid.columns, 3)
-    low, high = np.quantile(scores.scores, [0.5, 0.999])
+    low, high = np.quantile(scores.scores, [0.02, 0.999])
     return {
         "type": "heatmap",
         "z": z,

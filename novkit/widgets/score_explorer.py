@@ -45,7 +45,7 @@ class ScoreExplorer(Explorer):
         dataset = self.stored.datasets()[0]
         state = self._with_runs(ScoreState(dataset=dataset, case="", seed=0, methods=()))
         self.shown = self._shown(state)
-        super().__init__(state, scores_spec(self.shown, state), file_name="scores")
+        super().__init__(state, scores_spec(self.shown, state), file_name="scores", csv=self.selection_as_csv)
         self.readout, self.list_text, self.pictures = W.HTML(), W.HTML(), W.HTML()
         self._drawn_selection: Any = None
         self._build()
@@ -85,7 +85,8 @@ class ScoreExplorer(Explorer):
         run = stored.run(state.dataset, case, seed, method)
         classes = _classes(drawn_classes(run.scores))
         if not set(state.selected_classes) <= set(classes) or not state.selected_classes:
-            first = max(0.0, 1 - _FIRST_SELECTED / len(run.scores))
+            # the most novel ones; but all where only the stored examples, wherever they lie, have pictures
+            first = max(0.0, 1 - _FIRST_SELECTED / len(run.scores)) if state.dataset in stored.images else 0.0
             state = replace(state, selected_classes=classes, selected=(first, 1.0))
         return state
 
@@ -137,7 +138,6 @@ class ScoreExplorer(Explorer):
         self._drawn_selection = chosen
         rows = selected_rows(first.scores, state) if first else np.array([], dtype=int)
         self._list(rows, first)
-        self.toolbar.csv = selection_csv(self.shown, state) if len(rows) else ""
         self.pictures.value = self._cards(rows, first)
 
     def _list(self, rows: np.ndarray, first: Shown | None) -> None:
@@ -159,7 +159,8 @@ class ScoreExplorer(Explorer):
         if first is None or not len(rows):
             return cards_html([], "No image is selected: box bins of a histogram, or widen the selected scores.")
         s = first.scores
-        wanted = [row for row in rows if str(s.id[row]) in set(self.state.shown)] or list(rows)
+        picked = set(self.state.shown)
+        wanted = [row for row in rows if str(s.id[row]) in picked] if picked else list(rows)
         if self.state.dataset in self.stored.images:  # all have pictures; else only examples do, wherever they lie
             wanted = wanted[:_MOST_SHOWN]
         if self.stored.needs_inference(first.run, wanted):
@@ -177,13 +178,19 @@ class ScoreExplorer(Explorer):
             )
             for row in [row for row in wanted if row in found][:_MOST_SHOWN]
         ]
-        return cards_html(cards, "These results hold no picture of the selected images: pass datasets={name: data set} to see them.")
+        return cards_html(
+            cards,
+            "No stored example is among the selected images: widen the selection, or pass datasets={name: data set} to see every image.",
+        )
+
+    def selection_as_csv(self) -> str:
+        """The selected images with the score of every method drawn, most novel first."""
+        return selection_csv(self.shown, self.state)
 
     # ---- picking -------------------------------------------------------------------------------------------------
 
     def _picked(self, points: Mapping[int, Any]) -> None:
         state = picked_bins(self.state, self.shown, {number: each.point_inds for number, each in points.items()})
-        self.canvas.widget.layout.selections = ()  # the band shows the selection; the drawn box would stay behind when bins change
         self.change(selected_method=state.selected_method, selected=state.selected, selected_classes=state.selected_classes)
 
     # ---- controls ------------------------------------------------------------------------------------------------
@@ -221,7 +228,7 @@ class ScoreExplorer(Explorer):
             c("log_heights", W.Checkbox(description="Logarithmic heights", value=s.log_heights, indent=False)),
         )
         selected = W.FloatRangeSlider(
-            description="Selected scores (share of images below)", min=0, max=1, step=0.001, value=s.selected, readout_format=".1%", **live
+            description="Selected scores (share of images below)", min=0, max=1, step=0.001, value=s.selected, readout_format=".0%", **live
         )
         classes = list(s.selected_classes)
         selection = side_by_side(

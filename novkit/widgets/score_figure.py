@@ -14,6 +14,8 @@ from novkit.widgets.score_view import NORMAL, ScoreState, Shown, bin_edges, clas
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "x")  # a class's symbol, beside its colour and dash
 _ROC_STEPS = 400  # a curve is drawn to this share of the axes
 _HEAD, _FOOT, _BETWEEN = 84, 52, 78  # pixels above, below and between the panels
+# the selection is shaded by us: plotly's fading of all other points would outlive a change of bins
+_UNFADED = {"selected": {"marker": {"opacity": 1}}, "unselected": {"marker": {"opacity": 1}}}
 
 Spec = dict[str, Any]  # plotly's JSON; a Figure made from it at once costs a fifth of the same made step by step
 
@@ -138,9 +140,7 @@ def _add_histogram(
             "mode": "lines+markers",
             "line": {"color": colour, "dash": dash, "width": 1.6, "shape": "hvh"},
             "marker": {"color": colour, "symbol": SYMBOLS[index % len(SYMBOLS)], "size": np.r_[0, np.where(high > 0, 5, 0), 0]},
-            # the selection is shaded by us: plotly's own fading would outlive a change of bins
-            "selected": {"marker": {"opacity": 1}},
-            "unselected": {"marker": {"opacity": 1}},
+            **_UNFADED,
             "fill": "none" if state.log_heights else "tozeroy",
             "fillcolor": faint(colour, 0.14),
             "hovertemplate": f"{group} ({len(chosen)} images)<br>score %{{x:.3g}}<br>%{{y:.3g}}<extra></extra>",
@@ -188,7 +188,7 @@ def _add_marks(layout: Spec, name: str, each: Shown, state: ScoreState, edges: n
         }
     )
     low, high = state.selected
-    if name == state.selected_method and low < high and state.selected_classes:
+    if name == state.selected_method and 0 < high - low < 1 and state.selected_classes:
         ordered = np.sort(each.scores.score)
         first, last = min(round(low * len(ordered)), len(ordered) - 1), max(round(high * len(ordered)) - 1, 0)
         x0, x1 = np.clip(ordered[[first, last]], edges[0], edges[-1])
@@ -257,6 +257,7 @@ def _roc_traces(shown: Mapping[str, Shown]) -> list[Spec]:
                 "name": f"{name} at the threshold",
                 "showlegend": False,
                 "marker": {"color": colour, "symbol": symbol, "size": 13, "line": {"color": INK, "width": 1.5}},
+                **_UNFADED,
                 "hovertemplate": f"{name} at its threshold{hover}",
             }
         )

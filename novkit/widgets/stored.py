@@ -100,7 +100,8 @@ class StoredResults:
 
         Examples stored with the run come first. Others need the data set; their maps need the stored detector, which then runs.
         """
-        found = {row: picture for row, picture in self._examples(run).items() if row in set(rows)}
+        wanted = set(rows)
+        found = {row: picture for row, picture in self._examples(run).items() if row in wanted}
         missing = [row for row in rows if row not in found]
         setup = self._setup(run) if missing else None
         if setup is not None:
@@ -113,9 +114,10 @@ class StoredResults:
 
     def needs_inference(self, run: Run, rows: Sequence[int]) -> bool:
         """Whether `pictures` would run a detector: worth a word to the reader beforehand."""
-        known = self._examples(run)
-        missing = [row for row in rows if row not in known and (run.record.run, str(run.scores.id[row])) not in self._maps]
-        return bool(missing) and self._detector_folder(run.record) is not None and run.record.dataset in self.images
+        if run.record.dataset not in self.images or self._detector_folder(run.record) is None:
+            return False
+        known, name = self._examples(run), run.record.run
+        return any(row not in known and (name, str(run.scores.id[row])) not in self._maps for row in rows)
 
     def _examples(self, run: Run) -> dict[int, Picture]:
         """Stored examples by their row: they are the first test images of each class, which their scores confirm."""
@@ -181,7 +183,8 @@ class StoredResults:
         detector = self._detectors[folder]
         if not detector.has_map:
             return None
-        keys = [(run.record.run, str(run.scores.id[row])) for row in rows]
+        name = run.record.run
+        keys = [(name, str(run.scores.id[row])) for row in rows]
         new = [number for number, key in enumerate(keys) if key not in self._maps]
         if new:
             self._maps |= {keys[number]: values for number, values in zip(new, detector.novelty_map(X[new]), strict=True)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 
 import numpy as np
@@ -22,7 +23,29 @@ class Card:
 
 def png_of(image: np.ndarray, mask: np.ndarray | None = None) -> str:
     """(channels, height, width) -> a PNG as data URI, enlarged with sharp pixels, the mask outlined."""
-    return png_url(with_outlines(as_pictures(image[None]), None if mask is None else mask[None])[0])
+    return _encoded(_Pixels.of(image), None if mask is None else _Pixels.of(np.asarray(mask, dtype=bool)))
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """An array that can be looked up."""
+
+    content: bytes
+    shape: tuple[int, ...]
+    dtype: str
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> "_Pixels":
+        return cls(array.tobytes(), array.shape, array.dtype.str)
+
+    @property
+    def array(self) -> np.ndarray:
+        return np.frombuffer(self.content, self.dtype).reshape(self.shape)
+
+
+@lru_cache(maxsize=64)  # pictures stay while a slider moves their scores, and PNG takes longer than all the rest
+def _encoded(image: _Pixels, mask: _Pixels | None) -> str:
+    return png_url(with_outlines(as_pictures(image.array[None]), None if mask is None else mask.array[None])[0])
 
 
 def picture_of(image: np.ndarray) -> tuple[str, float]:
@@ -33,8 +56,13 @@ def picture_of(image: np.ndarray) -> tuple[str, float]:
 
 def map_png_of(values: np.ndarray, low: float, high: float, mask: np.ndarray | None = None) -> str:
     """(height, width) -> a PNG as data URI on the colours of novelty maps, from `low` (dark) to `high` (bright)."""
-    coloured, _ = in_colours(np.asarray(values, dtype=np.float64)[None], low=low, high=high)
-    return png_url(with_outlines(enlarged(coloured), None if mask is None else mask[None])[0])
+    return _encoded_map(_Pixels.of(values), low, high, None if mask is None else _Pixels.of(np.asarray(mask, dtype=bool)))
+
+
+@lru_cache(maxsize=64)
+def _encoded_map(values: _Pixels, low: float, high: float, mask: _Pixels | None) -> str:
+    coloured, _ = in_colours(values.array.astype(np.float64)[None], low=low, high=high)
+    return png_url(with_outlines(enlarged(coloured), None if mask is None else mask.array[None])[0])
 
 
 def cards_html(cards: Sequence[Card], empty: str) -> str:
@@ -42,7 +70,7 @@ def cards_html(cards: Sequence[Card], empty: str) -> str:
     if not cards:
         return f"<p>{escape(empty)}</p>"
     maps = [card.map for card in cards if card.map is not None]
-    low, high = np.quantile(np.stack(maps).astype(np.float64), [0.01, 0.999]) if maps else (0.0, 1.0)
+    low, high = np.quantile(np.stack(maps).astype(np.float64), [0.01, 0.999]).tolist() if maps else (0.0, 1.0)
     items = []
     for card in cards:
         pictures = _img(png_of(card.image, card.mask), card.alt)

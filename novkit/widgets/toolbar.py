@@ -1,5 +1,8 @@
 """What is done in the browser: saving the view as PNG and the selection as CSV, names for screen readers, figures as wide as the page."""
 
+from collections.abc import Callable
+from typing import Any
+
 import anywidget
 import traitlets
 
@@ -22,8 +25,12 @@ function nameAll(root, model) {
     handles.forEach((handle, i) =>
       handle.setAttribute("aria-label", handles.length > 1 ? `${text}, ${i ? "highest" : "lowest"}` : text));
     const readout = box.querySelector(".widget-readout");
-    readout?.setAttribute("aria-label", `${text}, value`);
-    readout?.setAttribute("role", "textbox");
+    if (!readout) continue;
+    readout.setAttribute("aria-label", `${text}, value`);
+    readout.setAttribute("role", "textbox");
+    const values = readout.textContent.split("–");  // as people read them: a logarithmic slider would say its exponent
+    if (values.length === handles.length)
+      handles.forEach((handle, i) => handle.setAttribute("aria-valuetext", values[i].trim()));
   }
   for (const plot of root.querySelectorAll(".js-plotly-plot")) {
     plot.setAttribute("role", "img");
@@ -44,14 +51,16 @@ function render({ model, el }) {
   };
   const root = () => el.closest(".novkit-explorer");
   button("Save view as PNG", () => root()?.querySelector('.modebar-btn[data-title^="Download plot"]')?.click());
-  const csv = button("Save selection as CSV", () => {
-    const url = URL.createObjectURL(new Blob([model.get("csv")], { type: "text/csv;charset=utf-8" }));
+  let asked = false;
+  if (model.get("has_csv")) button("Save selection as CSV", () => { asked = true; model.send({ ask: "csv" }); });
+  const answer = (message) => {
+    if (!asked || message.csv === undefined) return;  // another view of this explorer asked
+    asked = false;
+    const url = URL.createObjectURL(new Blob([message.csv], { type: "text/csv;charset=utf-8" }));
     save(`${model.get("file_name")}.csv`, url);
     setTimeout(() => URL.revokeObjectURL(url), 1000);
-  });
-  const refresh = () => { csv.style.display = model.get("csv") ? "" : "none"; };
-  refresh();
-  model.on("change:csv", refresh);
+  };
+  model.on("msg:custom", answer);
 
   let waiting = false;
   const rename = () => {
@@ -73,16 +82,25 @@ function render({ model, el }) {
   let tries = 100;
   attach();
   model.on("change:alt", rename);
-  return () => { observer.disconnect(); fit.disconnect(); };
+  return () => { observer.disconnect(); fit.disconnect(); model.off("msg:custom", answer); model.off("change:alt", rename); };
 }
 export default { render };
 """
 
 
 class Toolbar(anywidget.AnyWidget):
-    """Two buttons. alt: what the figure shows, in words. csv: the selection as CSV text; the button hides while there is none."""
+    """The buttons. alt: what the figure shows, in words. csv: gives the selection as CSV text when asked; None: no such button."""
 
     _esm = _SCRIPT
     alt = traitlets.Unicode("").tag(sync=True)
-    csv = traitlets.Unicode("").tag(sync=True)
+    has_csv = traitlets.Bool(False).tag(sync=True)
     file_name = traitlets.Unicode("novkit").tag(sync=True)
+
+    def __init__(self, *, file_name: str, csv: Callable[[], str] | None = None) -> None:
+        super().__init__(file_name=file_name, has_csv=csv is not None)
+        self._csv = csv
+        self.on_msg(self._asked)
+
+    def _asked(self, _: Any, content: Any, __: Any) -> None:
+        if self._csv is not None and content == {"ask": "csv"}:
+            self.send({"csv": self._csv()})

@@ -265,7 +265,7 @@ small = blobs(30, size=256)
 score = Statistic(StatisticSettings(statistic="std")).fit(small).novelty_score(data.images)
 bright = np.flatnonzero(score > 0)
 print(len(data), data.images.nbytes >> 20, *bright, np.ptp(score[bright]) < 1e-9)
-settings = AutoencoderSettings.quick(width=4, latent=8, epochs=1, least_steps=1)
+settings = AutoencoderSettings.quick(width=4, latent=8, epochs=2, least_steps=15, batch_size=8)
 network = AutoencoderDetector(settings, device="cpu", progress=False).fit(small).novelty_score(data.images[:512])
 print(len(network), int(np.abs(network - np.median(network)).argmax()))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

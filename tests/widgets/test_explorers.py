@@ -55,6 +55,15 @@ def pick(explorer, event: str, points: list[tuple[int, int, float, float]]) -> N
     explorer.canvas.widget._js2py_pointsCallback = message
 
 
+def asked_for_csv(explorer) -> str:
+    """What the toolbar sends when its button is pressed."""
+    sent = []
+    explorer.toolbar.send = sent.append
+    explorer.toolbar._handle_custom_msg({"ask": "csv"}, [])
+    (answer,) = sent
+    return answer["csv"]
+
+
 # ---- all -------------------------------------------------------------------------------------------------------------
 
 
@@ -188,7 +197,7 @@ def test_score_explorer_starts_from_the_stored_weight_and_what_there_is(scores):
 def test_score_explorer_selects_by_slider_box_and_list(scores):
     scores.controls["selected"].value = (0.0, 1.0)
     assert "120 images selected" in scores.list_text.value
-    assert scores.toolbar.csv.count("\n") == 121
+    assert asked_for_csv(scores).count("\n") == 121
     assert scores.pictures.value.count("<img") == 8  # four stored examples with maps
     shown = scores.controls["shown"]
     value = next(v for _, v in shown.options if v in scores.shown["TEND"].scores.id[:2])
@@ -196,7 +205,7 @@ def test_score_explorer_selects_by_slider_box_and_list(scores):
     assert scores.pictures.value.count("<img") == 2
     scores.controls["selected_classes"].value = ()
     assert "0 images selected" in scores.list_text.value
-    assert scores.toolbar.csv == ""
+    assert asked_for_csv(scores).count("\n") == 1
     pick(scores, "plotly_selected", [(3, 10, 0.0, 0.0), (3, 11, 0.0, 0.0)])
     assert scores.state.selected_method == "Autoencoder"
     assert scores.controls["selected"].value == scores.state.selected
@@ -214,6 +223,7 @@ def test_score_explorer_shows_every_image_of_a_given_data_set(tmp_path):
     assert explorer.pictures.value.count("<img") == 12  # as many as are shown at once
     wrong = ScoreExplorer(tmp_path)
     assert "pass datasets=" in wrong.pictures.value
+    assert wrong.state.selected == (0.0, 1.0)  # whatever has a picture is seen at once
 
 
 # ---- the others ------------------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ def lesion_table(*, seed: int = 0, size: int = 64, images: int = 1000, progress:
 
 
 def main() -> None:
+    """Print the table of simple statistics; see `--help`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--contrast", default="flair")
