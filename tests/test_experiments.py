@@ -16,6 +16,7 @@ from novkit.experiments import Job, build_setups, measured, reproduction, reprod
 from novkit.methods import load_detector, make_detector
 from novkit.results import load_results, load_scores
 from novkit.seeding import DEVELOPMENT_SEEDS, RESERVED_SEEDS
+from novkit.tend import Tend
 from tests.conftest import blobs
 
 
@@ -68,6 +69,20 @@ def test_runs_side_by_side_give_what_runs_in_a_row_give(tmp_path):
     assert [{k: v for k, v in vars(r).items() if k not in cost} for r in row] == [
         {k: v for k, v in vars(r).items() if k not in cost} for r in beside
     ]
+
+
+def test_a_leak_that_is_asked_for_gets_the_test_set_and_no_other_run_does(tmp_path, monkeypatch):
+    handed: list[int] = []
+    monkeypatch.setattr(Tend, "leak_test", lambda self, X, y: handed.append(len(X)) or setattr(self, "_leaked_test", (X, y)))
+    tiny = {"epochs": 2, "epochs_autoencoder": 1, "warmup": 1, "width": 4, "embedding": 8, "least_steps": 1}
+    cases = (("one_vs_rest", ("1",)),)
+    (plain,) = run(job("tend", cases=cases, changes=tiny), tmp_path)
+    assert handed == []
+    leaky = {**tiny, "faithful": {"select_on_test": True, "scale_on_test": True}}
+    (record,) = run(job("tend", cases=cases, changes=leaky, variant="leaky"), tmp_path)
+    assert handed == [plain.n_test]
+    assert record.settings["faithful"]["select_on_test"]
+    assert {r.variant for r in load_results(tmp_path)} == {"", "leaky"}
 
 
 def test_an_error_in_a_worker_is_the_callers(tmp_path):

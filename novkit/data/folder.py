@@ -26,6 +26,7 @@ def load_folder(
     channels: int | None = None,
     normal: str | None = None,
     where: str | None = None,
+    classes: str = "label",
     masks: bool = True,
     cache: bool = True,
     progress: bool = True,
@@ -36,6 +37,7 @@ def load_folder(
     channels: 1 or 3; None gives 1 where every image is grey, also when it is coded as RGB.
     normal: the normal class; default "normal", "healthy" or "benign" where there is one, else the most frequent.
     where: keep only the rows for which this holds, such as "age > 40 and label == 'normal'".
+    classes: the column that names the classes, such as "subtype"; where its cell is empty, `label` does.
     masks: read the masks; False where they do not mark what is abnormal.
     cache: keep the prepared images in the cache folder, so that the next call is quick.
     Exact duplicates get the same group. Raises DataError naming the file or the row that cannot be used.
@@ -46,11 +48,18 @@ def load_folder(
         raise SettingsError(f"size is {size}: choose a side from 4 to 4096 pixels.")
     folder = Path(folder)
     table = read_labels(folder / "labels.csv")
-    table = table.iloc[select_rows(table, where)].reset_index(drop=True)
+    table = _with_classes(table.iloc[select_rows(table, where)].reset_index(drop=True), classes, folder)
     make = partial(_prepare, folder, table, size=size, channels=channels, normal=normal, masks=masks, progress=progress)
     if not cache:
         return make()
-    options = {"size": size, "channels": channels, "normal": normal, "where": where, "masks": masks}
+    options = {
+        "size": size,
+        "channels": channels,
+        "normal": normal,
+        "where": where,
+        "masks": masks,
+        **({"classes": classes} if classes != "label" else {}),
+    }
     return cached(folder.resolve().name, {**options, "content": stamp(folder, table, masks)}, make)
 
 
@@ -81,6 +90,14 @@ def read_labels(file: Path) -> pd.DataFrame:
     if "id" not in table.columns:
         table.insert(0, "id", table["path"])
     return table
+
+
+def _with_classes(table: pd.DataFrame, column: str, folder: Path) -> pd.DataFrame:
+    """The table with `label` taken from another column, where that one is filled."""
+    if column not in table.columns:
+        raise DataError(f"{folder / 'labels.csv'} has no column {column!r}, its columns are {', '.join(table.columns)}: name one of them.")
+    finer = table[column].astype(str)
+    return table.assign(label=finer.where(finer.str.strip() != "", table["label"]))
 
 
 def _leaves(path: str) -> bool:

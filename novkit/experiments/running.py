@@ -3,10 +3,13 @@
 import multiprocessing
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +29,11 @@ from novkit.evaluation import image_metrics, pixel_metrics
 from novkit.experiments.cost import Cost, measured
 from novkit.experiments.jobs import Job, build_setups, load_for
 from novkit.experiments.plans import COSTLIEST, SETTINGS_TRIED
+from novkit.files import alone
 from novkit.methods import make_detector
 from novkit.progress import own_line
 from novkit.results import Record, Scores, add_record, load_results, provenance
+from novkit.tend import Tend
 
 PANEL = 4  # images of each class kept as examples
 
@@ -41,24 +46,32 @@ def run_jobs(
     workers: processes that share the jobs on a CPU, each computing on one thread, so that results do not depend on the number of cores
     and small networks do not wait for each other's threads; None: one a core. 1 runs the jobs here, one after the other, as does
     every other device.
-    Raises TrainingError where a worker died; what was done stays.
+    A second call on the same folder, from another process, says so and waits. Raises TrainingError where a worker died; what was done stays.
     """
     folder = Path(folder)
     pending = [job for job in jobs if not _done(job, folder, device, progress=progress)]
-    if workers == 1 or pick_device(device).type != "cpu":
-        datasets: dict[Any, ImageDataset] = {}
-        bar = tqdm(pending, desc="Experiments", unit="run", disable=not progress, position=0)
-        for job in bar:
-            bar.set_postfix_str(job.name)
-            run_job(job, folder, device=device, progress=progress, datasets=datasets)
-    else:
-        _run_side_by_side(pending, folder, workers or available_cores(), progress)
+    if pending:
+        with alone(folder / "work", "run"):
+            if workers == 1 or pick_device(device).type != "cpu":
+                _run_in_a_row(pending, folder, device, progress)
+            else:
+                _run_side_by_side(pending, folder, workers or available_cores(), progress)
+    for job in jobs:
+        shutil.rmtree(folder / "work" / job.name, ignore_errors=True)  # where a run was killed when it was done but for this
     return [record for job in jobs for record in _done(job, folder, device, progress=False)]
 
 
 def available_cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run_in_a_row(jobs: Sequence[Job], folder: Path, device: str, progress: bool) -> None:
+    datasets: dict[Any, ImageDataset] = {}
+    bar = tqdm(jobs, desc="Experiments", unit="run", disable=not progress, position=0)
+    for job in bar:
+        bar.set_postfix_str(job.name)
+        run_job(job, folder, device=device, progress=progress, datasets=datasets)
 
 
 def _run_side_by_side(jobs: Sequence[Job], folder: Path, workers: int, progress: bool) -> None:
@@ -71,8 +84,9 @@ def _run_side_by_side(jobs: Sequence[Job], folder: Path, workers: int, progress:
     context = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads half-made
     lines, lock = context.Value("i", 0), context.RLock()
     tqdm.set_lock(lock)  # all draw on one screen
+    line, mine = context.Pipe(duplex=False)  # to the workers; it is cut where this process ends, however it does
     bar = tqdm(total=len(queue), desc="Experiments", unit="run", disable=not progress, position=0)
-    with bar, ProcessPoolExecutor(min(workers, max(1, len(queue))), context, _start_worker, (lines, lock)) as pool:
+    with bar, mine, line, ProcessPoolExecutor(min(workers, max(1, len(queue))), context, _start_worker, (lines, lock, line)) as pool:
         waiting: dict[Future, Job] = {pool.submit(_work, job, folder, progress): job for job in queue}
         try:
             while waiting:
@@ -82,20 +96,35 @@ def _run_side_by_side(jobs: Sequence[Job], folder: Path, workers: int, progress:
                     future.result()
                     bar.set_postfix_str(f"{job.name} done")
                     bar.update()
+        except KeyboardInterrupt:
+            mine.close()  # the workers end at once; their jobs go on from the last checkpoint next time
+            raise
         except BrokenProcessPool as error:
+            tqdm.set_lock(threading.RLock())  # the dead worker may have held the other
             raise TrainingError("A worker died, perhaps for want of memory: start again with --workers 1, what is done stays.") from error
         finally:
             for future in waiting:
                 future.cancel()
 
 
-def _start_worker(lines: Any, lock: Any) -> None:
+def _start_worker(lines: Any, lock: Any, line: Connection) -> None:
+    threading.Thread(target=_end_with_the_caller, args=(line,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's, who ends the workers
     tqdm.set_lock(lock)
     with lines.get_lock():
         lines.value += 1
         own_line(lines.value)
     torch.set_num_threads(1)
     threadpool_limits(1)  # scikit-learn's and NumPy's own threads
+
+
+def _end_with_the_caller(line: Connection) -> None:
+    """End this process when the line is cut: nobody waits for its results any more. What it writes is never half-written."""
+    try:
+        line.poll(None)
+    except OSError:  # on Windows
+        pass
+    os._exit(1)
 
 
 def _work(job: Job, folder: Path, progress: bool) -> None:
@@ -119,14 +148,17 @@ def run_job(
     detector = _detector(job, folder, device, progress)
     setups = build_setups(job, dataset)
     first = setups[0]
+    if isinstance(detector, Tend) and detector.settings.faithful.looks_at_test:
+        detector.leak_test(first.X_test, first.y_test)  # asked for, to measure what the leak is worth
     with measured(detector.device) as cost_fit:
         detector.fit(first.X_train, first.X_calibration, X_threshold=first.X_threshold)
     blanks = iter(_blank_records(job, dataset, detector))
-    records = []
+    found: list[tuple] = []
     for changes in ({}, *(changes for _, changes in job.rescored)):
         scorer = detector.rescored(changes, first.X_calibration, first.X_threshold) if changes else detector  # type: ignore[attr-defined]
-        records += [_measure(next(blanks), setup, scorer, folder, cost_fit, *parts) for setup, parts in _assess(setups, scorer)]
-    detector.save(folder / "detectors" / job.name)
+        found += [_measure(next(blanks), setup, scorer, cost_fit, *parts) for setup, parts in _assess(setups, scorer)]
+    detector.save(folder / "detectors" / job.name)  # before the records, which say that the job is done
+    records = [add_record(folder, record, scores, history=history, examples=panel) for record, scores, history, panel in found]
     shutil.rmtree(folder / "work" / job.name, ignore_errors=True)
     return records
 
@@ -214,13 +246,12 @@ def _measure(
     blank: Record,
     setup: Setup,
     detector: Detector,
-    folder: Path,
     cost_fit: Cost,
     components: dict[str, np.ndarray],
     maps: np.ndarray | None,
     cost: Cost,
-) -> Record:
-    """The metrics of one case; stores record, scores, training curves and examples."""
+) -> tuple[Record, Scores, list[dict[str, Any]] | None, dict[str, np.ndarray]]:
+    """What is stored of one case: its metrics as a record, scores, training curves, examples."""
     y, table = setup.y_test, setup.test_table
     score = components.pop("score")
     metrics = image_metrics(y, score, table["group"].to_numpy(), seed=blank.seed)
@@ -257,8 +288,7 @@ def _measure(
         components={name: values for name, values in components.items() if name not in of_patches},
         area=None if masks is None else masks.reshape(len(masks), -1).mean(axis=1),
     )
-    panel = _panel(setup, detector, score, maps, of_patches)
-    return add_record(folder, Record(**values), scores, history=history or None, examples=panel)
+    return Record(**values), scores, history or None, _panel(setup, detector, score, maps, of_patches)
 
 
 def _panel(

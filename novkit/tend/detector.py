@@ -51,7 +51,7 @@ class Tend(Detector):
         settings: TendSettings = self.settings_
         check_batch(to_tensor(train_images[:1]))  # too small to distort: say so before stage 1 has spent minutes
         leak = getattr(self, "_leaked_test", None)
-        if leak is None and (settings.faithful.select_on_test or settings.faithful.validate_on_test):
+        if leak is None and settings.faithful.looks_at_test:
             raise SettingsError("faithful.select_on_test and validate_on_test look at the test set: call leak_test(X_test, y_test) first.")
         autoencoder = self.fit_autoencoder(
             train_images, leak[0][leak[1] == 0] if leak is not None and settings.faithful.validate_on_test else val

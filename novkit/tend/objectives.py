@@ -154,7 +154,7 @@ class MarginLearning(Objective):
         network = self.network
         p, d = [], []
         for x in batches(images, _EVALUATION_BATCH, step.device):
-            z, logit = network(x)
+            z, logit = network(self.untransformed(x))
             p.append(torch.sigmoid(logit.double().cpu()))
             d.append((z - network.centre).square().sum(1).double().cpu())
         distance = torch.cat(d)

@@ -20,6 +20,11 @@ class Faithful:
     jpeg_on_transformed: bool = False  # [C] only transformed images pass through JPEG
     validate_on_test: bool = False  # [C] the autoencoder's validation normals are the test's normals
 
+    @property
+    def looks_at_test(self) -> bool:
+        """Whether training has to be given the test set."""
+        return self.select_on_test or self.validate_on_test
+
     @classmethod
     def all(cls) -> "Faithful":
         """Everything as published."""

@@ -176,6 +176,16 @@ def test_groups_joined_by_a_chain_of_duplicates_are_one(folder):
     assert list(load(folder).table["group"]) == ["00"] * 6 + ["03"] * 2 + ["04"] * 2 + ["05"] * 2
 
 
+def test_classes_may_stand_in_another_column(folder):
+    table = labels(folder)
+    table["subtype"] = ["", "acute", "", "old"] * 3
+    write(folder, table)
+    assert load(folder, classes="subtype").labels.tolist() == ["healthy", "acute", "healthy", "old"] * 3
+    assert load(folder).labels.tolist() == ["healthy", "ill"] * 6  # each from a cache entry of its own
+    with pytest.raises(DataError, match="no column 'kind'"):
+        load(folder, classes="kind")
+
+
 def test_where_keeps_rows(folder):
     data = load(folder, where="age >= 43 and (label == 'healthy' or age * 2 > 100) and label not in ['x']")
     expected = [a for a in range(40, 52) if a >= 43 and (a % 2 == 0 or a * 2 > 100)]

@@ -1,0 +1,105 @@
+"""Every method on four real data sets, and what each leak of the published TEND code is worth.
+
+    NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py            # every method, three seeds
+    NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py faithful   # TEND with the published code's leaks
+    NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py classes    # each class of Kermany's as normal, and as novel
+
+Settings, fixed before a label was read: the quick profile as it was tuned on the embedded data, at 64×64 (PneumoniaMNIST at its 28×28),
+a laptop's schedule. Only the length is adapted, because the sets differ in size: every trained method sees about IMAGES images. LGG
+slices are matched in position; every set is split by patient where it has patients.
+"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from novkit.experiments import REPRODUCED, Job, run_jobs
+from novkit.report import write_report
+from novkit.seeding import RESERVED_SEEDS
+
+IMAGES = 21_500  # that each trained method sees
+MATCHED = "0.31 <= z_rel <= 0.84 and (label == 'normal' or tumor_px_256 >= 100)"
+CLASSES = ("normal", "bacteria", "virus")  # of Kermany's chest X-rays
+N_REST = {"normal": 2324, "bacteria": 1612, "virus": 2323}  # images to learn from, by what is novel
+N_ONE = {"bacteria": 1517, "virus": 807}  # by what is normal
+LEAKS: dict[str, dict[str, bool]] = {
+    "chosen on the test set": {"select_on_test": True},
+    "scaled on the test set": {"scale_on_test": True},
+    "JPEG on the transformed": {"jpeg_on_transformed": True},
+    "autoencoder validated on the test set": {"validate_on_test": True},
+}
+LEAKS["all as published"] = {switch: True for leak in LEAKS.values() for switch in leak}
+
+
+def lengths(method: str, n_train: int) -> dict[str, Any]:
+    """Epochs after which a method has seen about IMAGES images of `n_train`; small sets are gone through at least 20 batches an epoch."""
+    epochs = max(4, round(IMAGES / max(n_train, 640)))
+    if method == "patchgan":
+        return {"epochs": max(4, round(IMAGES / n_train))}
+    if method == "tend":  # both stages together; their shares and the warm-up's as in the quick profile
+        first = max(1, round(epochs * 5 / 21))
+        return {"epochs_autoencoder": first, "epochs": epochs - first, "warmup": max(1, round(epochs * 3 / 21))}
+    if method == "deep_svdd":  # its autoencoder's epochs are among them
+        return {"epochs": epochs, "epochs_autoencoder": round(epochs * 10 / 21), "warmup": max(1, epochs // 11)}
+    return {"epochs": epochs} if method in ("autoencoder", "vae", "alocc", "ocsvm", "patch_knn") else {}
+
+
+def sets(folder: Path) -> list[tuple[dict[str, Any], int]]:
+    """Data, set-ups and the number of normal images to learn from, of each data set."""
+    common = {"normal": ("normal",), "options": {"size": 64}}
+    xray = {**common, "dataset": str(folder / "kermany_chest_xray"), "options": {"size": 64, "classes": "subtype"}}
+    lgg = {**common, "dataset": str(folder / "lgg_flair_mri"), "options": {"size": 64, "where": MATCHED}}
+    isic = {"dataset": str(folder / "isic_dermoscopy"), "normal": ("benign",)}
+    isic["options"] = {"size": 64, "masks": False}  # they outline every lesion, not what is malignant of it
+    return [
+        ({"dataset": str(folder / "pneumoniamnist"), "normal": ("normal",), "cases": novel_and_generated("pneumonia")}, 950),
+        ({**xray, "cases": novel_and_generated("bacteria", "virus")}, 805),
+        ({**lgg, "cases": novel_and_generated("tumor")}, 490),
+        ({**isic, "cases": novel_and_generated("malignant")}, 1176),
+    ]
+
+
+def novel_and_generated(*novel: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The set's own novelty, and generated OOD."""
+    return ("one_vs_rest", novel), ("generated_ood", ())
+
+
+def jobs_for(folder: Path, seed: int) -> list[Job]:
+    """Every method on every set."""
+    return [Job(**data, method=m, seed=seed, changes=lengths(m, n_train)) for data, n_train in sets(folder) for m in REPRODUCED]
+
+
+def faithful_jobs(folder: Path, seed: int) -> list[Job]:
+    """TEND as it is, with each leak of the published code, and with all, on the two chest X-ray sets."""
+    variants = [("", {}), *((name, {"faithful": switches}) for name, switches in LEAKS.items())]
+    return [
+        Job(**{**data, "cases": data["cases"][:1]}, method="tend", seed=seed, variant=name, changes=lengths("tend", n_train) | changes)
+        for data, n_train in sets(folder)[:2]
+        for name, changes in variants
+    ]
+
+
+def class_jobs(folder: Path, seed: int) -> list[Job]:
+    """One-vs-rest and rest-vs-one on the three classes of Kermany's X-rays; normal against both others is in `jobs_for`."""
+    data = {"dataset": str(folder / "kermany_chest_xray"), "options": {"size": 64, "classes": "subtype"}, "seed": seed}
+    others = {novel: tuple(name for name in CLASSES if name != novel) for novel in CLASSES}
+    rest = [((normal, (("rest_vs_one", (novel,)),)), N_REST[novel]) for novel, normal in others.items()]
+    one = [(((name,), (("one_vs_rest", ()),)), n_train) for name, n_train in N_ONE.items()]
+    return [
+        Job(**data, normal=normal, cases=cases, method=method, changes=lengths(method, n_train))
+        for (normal, cases), n_train in rest + one
+        for method in REPRODUCED
+    ]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    plans = {"methods": jobs_for, "faithful": faithful_jobs, "classes": class_jobs}
+    parser.add_argument("what", nargs="?", choices=list(plans), default="methods")
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    folder = Path(__file__).parent / {"methods": "real", "faithful": "real_faithful", "classes": "real_classes"}[arguments.what]
+    for seed in RESERVED_SEEDS[: arguments.seeds]:
+        run_jobs(plans[arguments.what](Path(os.environ["NOVKIT_REAL_DATA"]), seed), folder, workers=None)
+    print(write_report(folder, command=f"python results/real_images.py {arguments.what} --seeds {arguments.seeds}"))
