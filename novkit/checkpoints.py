@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from novkit.errors import SettingsError, StoredFileError
-from novkit.files import read_json, replacing_folder, write_json
+from novkit.files import discard, read_json, replacing_folder, write_json, writer_lives
 
 FORMAT = 1  # of checkpoints
 KEPT = 2  # the newest, and one to fall back to
@@ -132,9 +132,9 @@ class CheckpointFolder:
         """Remove checkpoints that are not kept, and what killed writers left behind."""
         for path in self.folder.glob("epoch_*"):
             if path.name not in self.kept:
-                shutil.rmtree(path, ignore_errors=True)
+                discard(path)
         for path in self.folder.glob(".epoch_*"):
-            if path.suffix in (".tmp", ".old"):
+            if path.suffix in (".tmp", ".old") and not writer_lives(path):
                 shutil.rmtree(path, ignore_errors=True)
 
 

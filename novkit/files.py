@@ -1,15 +1,26 @@
 """Writing files so that nothing is ever half-written: a temporary neighbour, fsync, then a rename."""
 
+import ctypes
+import glob
+import hashlib
 import json
 import os
+import platform
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+from filelock import FileLock, Timeout
+
 from novkit.errors import StoredFileError
+
+_HERE = hashlib.blake2b(platform.node().encode(), digest_size=3).hexdigest()  # this machine, in the names of temporary files
 
 
 def _sync(path: Path) -> None:
@@ -37,7 +48,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        _remove_abandoned(path)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=".tmp")
         os.close(descriptor)
         temporary = Path(name)
         yield temporary
@@ -56,18 +68,25 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """The same for a folder: an existing `path` is replaced only when the new one is complete."""
+    """The same for a folder: an existing `path` is replaced only when the new one is complete.
+
+    Linux and macOS swap the two in one step. Elsewhere there is a moment between two renames in which `path` is missing; a process killed
+    in it leaves the old folder beside `path`, as `.<name>.….old`.
+    """
     path = Path(path)
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+        _remove_abandoned(path)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path), suffix=".tmp"))
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():
                 _sync(file)
         os.chmod(temporary, 0o755)
-        if path.exists():
+        if path.exists() and _swapped(temporary, path):
+            pass  # the old one now has the temporary name, and goes with it
+        elif path.exists():
             old = temporary.with_suffix(".old")
             os.replace(path, old)
             try:
@@ -90,9 +109,81 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _refused(path: Path, error: OSError) -> StoredFileError:
+@contextmanager
+def alone(folder: str | Path, what: str) -> Iterator[None]:
+    """Hold `folder` for one run; a second one says so and waits. A killed process lets go of it.
+
+    what: such as "run", for the message. Raises StoredFileError where the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".run.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"Another {what} is at work in {folder}: waiting for it.", file=sys.stderr, flush=True)
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        raise _refused(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def writer_lives(path: Path) -> bool | None:
+    """Whether the process that made this temporary file or folder still runs; None where it is of another machine, or of nobody known."""
+    found = re.search(rf"\.{_HERE}-(\d+)-[^.]*\.(tmp|old)$", path.name)
+    return psutil.pid_exists(int(found[1])) if found else None
+
+
+def _prefix(path: Path) -> str:
+    """Of temporary names beside `path`: hidden, and telling whose they are."""
+    return f".{path.name}.{_HERE}-{os.getpid()}-"
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{_HERE}-*.tmp"):
+        if writer_lives(left) is False:
+            _remove(left)
+    if path.exists():  # else the old one may be all there is
+        for left in path.parent.glob(f".{glob.escape(path.name)}.{_HERE}-*.old"):
+            if writer_lives(left) is False:
+                _remove(left)
+
+
+def discard(path: Path) -> None:
+    """Remove a folder so that whoever is killed on the way leaves it whole or not at all; as far as the system lets us."""
+    hidden = path.with_name(f"{_prefix(path)}discarded.old")
+    with suppress(OSError):
+        os.replace(path, hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _swapped(a: Path, b: Path) -> bool:
+    """Exchange two paths in one step, where the system and the file system can; whether they did."""
+    try:
+        if sys.platform == "linux":
+            return ctypes.CDLL(None).renameat2(-100, os.fsencode(a), -100, os.fsencode(b), 2) == 0  # AT_FDCWD, RENAME_EXCHANGE
+        if sys.platform == "darwin":
+            return ctypes.CDLL(None).renamex_np(os.fsencode(a), os.fsencode(b), 2) == 0  # RENAME_SWAP
+    except (AttributeError, OSError):
+        pass  # a C library without it
+    return False
+
+
+def _refused(path: Path, error: Exception) -> StoredFileError:
     return StoredFileError(
-        f"{path} could not be written ({error.strerror or error}): free some space or choose a folder you may write to; "
+        f"{path} could not be written ({getattr(error, 'strerror', None) or error}): free some space or choose a folder you may write to; "
         "nothing was changed."
     )
 
