@@ -36,12 +36,33 @@ def main() -> None:
     """Run the command line; an error a user can mend is one sentence, without a traceback."""
     try:
         app()
-    except NovkitError as error:
-        print(f"Error: {error}", file=sys.stderr)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            print("Stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
+        raise
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        print(f"Error: {sentence}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
-        sys.exit(130)
+
+
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
+
+def _sentence(error: Exception) -> str | None:
+    """What a user can do about an error; None for a defect of ours."""
+    if isinstance(error, NovkitError):
+        return str(error)
+    if isinstance(error, OSError):  # one that nobody expected there
+        what = error.filename if isinstance(error.filename, str) else "A file"
+        return (
+            f"{what} could not be read or written ({error.strerror or error}): check that it is there, its permissions and the free space."
+        )
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+        return "The memory does not suffice: choose a smaller --size or batch_size, or --device cpu where it was the GPU's."
+    return None
 
 
 @app.command()
@@ -122,6 +143,7 @@ def train(
     import numpy as np
 
     from novkit.data.splits import split_by_group
+    from novkit.files import alone
     from novkit.methods import make_detector
 
     dataset = _load(data, size, where, seed)
@@ -129,9 +151,11 @@ def train(
     workdir = out.with_name(f".{out.name}-checkpoints")
     detector = make_detector(method, profile.value, changes=_settings(setting or []), seed=seed, device=device, workdir=workdir)
     images = dataset.images
-    detector.fit(np.asarray(images[split.train]), np.asarray(images[split.calibration]), X_threshold=np.asarray(images[split.threshold]))
-    detector.save(out)
-    detector.discard_checkpoints()
+    with alone(workdir, "run"):
+        parts = (np.asarray(images[part]) for part in (split.train, split.calibration, split.threshold))
+        detector.fit(next(parts), next(parts), X_threshold=next(parts))
+        detector.save(out)
+        detector.discard_checkpoints()
     print(f"{method} fitted on {len(split.train)} normal images of {dataset.name}; saved in {out}")
 
 
@@ -165,6 +189,9 @@ def doctor() -> None:
 def report_command(
     folder: Annotated[Path, typer.Argument(help="Results folder.")] = Path("results/quick"),
     markdown: Annotated[Path | None, typer.Option(help="Instead, renew the table between the markers of this Markdown page.")] = None,
+    table: Annotated[str, typer.Option(help="Which table: results, details, overview or variants.")] = "results",
+    block: Annotated[str, typer.Option(help="The markers' name: between <!-- NAME:begin --> and <!-- NAME:end -->.")] = "results",
+    command: Annotated[str | None, typer.Option(help="The command to print below, where these results have one of their own.")] = None,
 ) -> None:
     """Write report.html from the results of a folder."""
     from novkit.report import write_report
@@ -175,7 +202,8 @@ def report_command(
     if markdown is None:
         print(f"report: {write_report(folder)}")
     else:
-        print(f"table: {update_page(folder, markdown, command_text(load_results(folder)))}")
+        remake = command or command_text(load_results(folder))
+        print(f"table: {update_page(folder, markdown, remake, table=table, block=block)}")
 
 
 @data_app.command(name="list")

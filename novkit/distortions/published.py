@@ -10,13 +10,15 @@ writes before each transformation is not made here.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional as F
 
-from novkit.distortions.resampling import check_batch, pixel_centres, resample
+from novkit.distortions.resampling import check_batch, inside, pixel_centres, resample
 from novkit.errors import SettingsError
 
 _SIDE = 256  # the published coordinates are those of a 256×256 image
@@ -128,14 +130,51 @@ def published_points(which: str, height: int, width: int, device: torch.device |
 def published(images: Tensor, which: str) -> Tensor:
     """All images (n, c, h, w) through one of the published transformations, a key of PUBLISHED."""
     check_batch(images)
-    n, _, height, width = images.shape
     if which not in PUBLISHED:
         raise SettingsError(f"There is no published transformation {which!r}: choose one of {', '.join(PUBLISHED)}.")
     spec = PUBLISHED[which]
-    # The finer canvas has the same map; its points are then expressed in pixels of the image.
-    points = published_points(which, spec.readings * height, spec.readings * width, images.device) / spec.readings
-    fine = resample(images, points.expand(n, -1, -1, -1), border=spec.border, fill=spec.fill)
-    return F.avg_pool2d(fine, spec.readings)
+    if images.device.type != "cpu":
+        n, _, height, width = images.shape
+        fine = resample(images, _readings(which, height, width, images.device).expand(n, -1, -1, -1), border=spec.border, fill=spec.fill)
+        return F.avg_pool2d(fine, spec.readings)
+    pixels = images.detach().flatten(2).permute(2, 0, 1)  # what becomes of a pixel is the same for every image and channel
+    matrix = _matrix(which, *images.shape[2:])
+    result = matrix @ (np.ascontiguousarray(pixels).reshape(matrix.shape[1], -1) - np.float32(spec.fill)) + np.float32(spec.fill)
+    return torch.from_numpy(result).reshape(pixels.shape).permute(1, 2, 0).reshape(images.shape)
+
+
+def _readings(which: str, height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
+    """(1, 2, readings · height, readings · width): where the finer canvas, which has the same map, reads from, in pixels of the image."""
+    readings = PUBLISHED[which].readings
+    return published_points(which, readings * height, readings * width, device) / readings
+
+
+@lru_cache(maxsize=32)
+def _matrix(which: str, height: int, width: int) -> csr_array:
+    """The transformation as a matrix from the pixels of an image to those of its result: ten times as fast on a CPU as resampling.
+
+    The map is fixed, so that every pixel of the result is the same few pixels of the image, with the same bilinear weights.
+    """
+    spec, pixels = PUBLISHED[which], height * width
+    points = _readings(which, height, width).double()
+    padding = 1 if spec.border == "tile" else 0  # which `inside` counts in
+    x = (inside(points[0, 0], width, spec.border) - 0.5 - padding).numpy()
+    y = (inside(points[0, 1], height, spec.border) - 0.5 - padding).numpy()
+    fine = np.indices(x.shape) // spec.readings
+    row = fine[0] * width + fine[1]
+    rows, columns, weights = [], [], []
+    for down in (0, 1):
+        for right in (0, 1):
+            i, j = np.floor(y).astype(int) + down, np.floor(x).astype(int) + right
+            weight = (1 - abs(y - i)) * (1 - abs(x - j)) / spec.readings**2
+            if spec.border == "tile":
+                i, j = i % height, j % width
+            kept = (0 <= i) & (i < height) & (0 <= j) & (j < width) & (weight > 0)
+            rows.append(row[kept])
+            columns.append((i * width + j)[kept])
+            weights.append(weight[kept])
+    entries = np.concatenate(weights).astype(np.float32), (np.concatenate(rows), np.concatenate(columns))
+    return csr_array(entries, shape=(pixels, pixels))
 
 
 def distort_published(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

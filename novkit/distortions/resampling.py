@@ -49,8 +49,8 @@ def check_batch(images: Tensor) -> None:
         raise DataError(f"Images of {images.shape[-2]}×{images.shape[-1]} are too small to distort: use at least 16×16 pixels.")
 
 
-def _inside(p: Tensor, size: int, border: str) -> Tensor:
-    """Coordinates of one axis, brought to where `border` says they read from."""
+def inside(p: Tensor, size: int, border: str) -> Tensor:
+    """Coordinates of one axis, in pixels, brought to where `border` says they read from; for "tile", of an image padded by one pixel."""
     if border == "tile":
         return torch.remainder(p, size) + 1  # one pixel of padding joins the tiles
     if border == "reflect":
@@ -68,7 +68,7 @@ def resample(images: Tensor, points: Tensor, *, border: str = "reflect", fill: f
     if border not in BORDERS:
         raise SettingsError(f"border {border!r} is not known: choose one of {', '.join(BORDERS)}.")
     height, width = images.shape[-2:]
-    x, y = _inside(points[:, 0], width, border), _inside(points[:, 1], height, border)
+    x, y = inside(points[:, 0], width, border), inside(points[:, 1], height, border)
     if border == "tile":
         images = F.pad(images, (1, 1, 1, 1), mode="circular")
         height, width = height + 2, width + 2

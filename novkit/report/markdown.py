@@ -1,54 +1,111 @@
-"""The README's table, made from a results folder: nothing in it is typed."""
+"""Tables for Markdown pages, made from a results folder: nothing in them is typed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from novkit.errors import StoredFileError
+from novkit.errors import SettingsError, StoredFileError
 from novkit.files import replacing
 from novkit.results import METHODS, SETUPS, UPPER_BOUND, Record, load_results, summary
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+METRICS = {
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+    "fpr95": "False positive rate at 95 % sensitivity (lower is better)",
+    "pixel_auroc": "Pixel AUROC",
+    "pixel_average_precision": "Pixel average precision",
+    "pixel_dice": "Pixel Dice, best",
+    "pixel_pro": "Pixel PRO up to 30 % false positives",
+}
+BRIEF = ("auroc", "pixel_average_precision")
+
+Place = tuple[str, str, str]  # data set, set-up, case
 
 
-def results_table(records: Sequence[Record], command: str) -> str:
-    """AUROC by method (rows) and case (columns), mean ± sd over seeds, one table a data set; below, what it was measured on."""
+def results_table(records: Sequence[Record], command: str, metrics: Sequence[str] = BRIEF) -> str:
+    """Each metric by method (rows) and case (columns), mean ± sd over seeds, one table a data set; below, what it was measured on."""
     table = summary([record for record in records if not record.variant])
     parts = []
     for dataset in dict.fromkeys(table["dataset"]):
         of_set = table[table["dataset"] == dataset]
-        name = f"**{dataset}**" + (" (synthetic)" if of_set["synthetic"].any() else "")
-        parts += [name, _table(of_set, "auroc", "AUROC")]
-        located = of_set[of_set["pixel_average_precision_mean"].notna()]
-        if not located.empty:
-            parts.append(_table(located, "pixel_average_precision", "Pixel average precision"))
+        parts.append(f"**{dataset}**" + (" (synthetic)" if of_set["synthetic"].any() else ""))
+        for metric in metrics:
+            measured = of_set[of_set[f"{metric}_mean"].notna()]
+            if not measured.empty:
+                parts.append(_table(measured, metric, METRICS[metric], _case))
+    return "\n\n".join([*parts, _note(records, command)])
+
+
+def detailed_table(records: Sequence[Record], command: str) -> str:
+    """`results_table` with every metric that was measured."""
+    return results_table(records, command, tuple(METRICS))
+
+
+def overview_table(records: Sequence[Record], command: str) -> str:
+    """AUROC by method (rows) and data set (columns): the sets' own novel classes in one table, generated ones in another."""
+    table = summary([record for record in records if not record.variant])
+    parts = []
+    for generated, heading in ((False, "AUROC, novel classes"), (True, f"AUROC, {SETUPS['generated_ood'].lower()}")):
+        here = table[(table["setup"] == "generated_ood") == generated]
+        if not here.empty:
+            parts.append(_table(here, "auroc", heading, lambda place: place[0].replace("_", " ")))
+    return "\n\n".join([*parts, _note(records, command)])
+
+
+def variants_table(records: Sequence[Record], command: str) -> str:
+    """AUROC of each variant of a method (rows) and data set (columns), the method as it is first."""
+    table = summary(records)
+    columns = list(dict.fromkeys(table["dataset"]))
+    lines = ["| AUROC | " + " | ".join(name.replace("_", " ") for name in columns) + " |", "|---" + "|---:" * len(columns) + "|"]
+    for variant in sorted(set(table["variant"]), key=[record.variant for record in records].index):
+        row = {line["dataset"]: _cell(line, "auroc", False) for line in table[table["variant"] == variant].to_dict("records")}
+        lines.append(f"| {variant or 'as it is, without a leak'} | " + " | ".join(row.get(name, "–") for name in columns) + " |")
+    return "\n\n".join(["\n".join(lines), _note(records, command, best=False)])
+
+
+TABLES: dict[str, Callable[[Sequence[Record], str], str]] = {
+    "results": results_table,
+    "details": detailed_table,
+    "overview": overview_table,
+    "variants": variants_table,
+}
+"""The tables that `novkit report --markdown` can write."""
+
+
+def _case(place: Place) -> str:
+    return SETUPS[place[1]] if place[1] == "generated_ood" else place[2]
+
+
+def _note(records: Sequence[Record], command: str, *, best: bool = True) -> str:
     first = records[0]
     seeds = sorted({record.seed for record in records})
     fields = {"profile": {r.profile for r in records}, "device": {r.device for r in records}, "commit": {r.commit[:10] for r in records}}
     profile, device, commit = (", ".join(sorted(values)) for values in fields.values())
     spread = f"mean ± standard deviation over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
-    note = (
-        f"{spread[0].upper()}{spread[1:]}; {profile} profile. Bold: the best of its column. † the best single statistic *for this test "
-        "set*: an upper bound chosen with its labels. Where statistics have a map, it is the raw grey level. "
+    legend = (
+        "Bold: the best of its column. † the best single statistic *for this test set*: an upper bound chosen with its labels. Where "
+        "statistics have a map, it is the raw grey level. "
+    )
+    return (
+        f"{spread[0].upper()}{spread[1:]}; {profile} profile. {legend if best else ''}"
         f"Measured on {device}, torch {first.versions.get('torch', '?')}, commit {commit}. Remake: `{command}`."
     )
-    return "\n\n".join([*parts, note])
 
 
-def _table(table: pd.DataFrame, metric: str, heading: str) -> str:
-    """Methods down, cases across, the best of each column bold."""
-    columns = list(dict.fromkeys(zip(table["setup"], table["case"], strict=True)))
-    head = [heading, *(SETUPS[setup] if setup == "generated_ood" else case for setup, case in columns)]
-    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * len(columns) + "|"]
-    cells = {(row["method"], row["setup"], row["case"]): row for row in table.to_dict("records")}
-    fair = table[table["method"] != UPPER_BOUND]
-    best = fair.groupby(["setup", "case"])[f"{metric}_mean"].max()
+def _table(table: pd.DataFrame, metric: str, heading: str, title: Callable[[Place], str]) -> str:
+    """Methods down, places across, the best of each column bold."""
+    keys = ["dataset", "setup", "case"]
+    columns: list[Place] = list(dict.fromkeys(table[keys].itertuples(index=False, name=None)))
+    lines = ["| " + " | ".join([heading, *map(title, columns)]) + " |", "|---" + "|---:" * len(columns) + "|"]
+    cells = {(row["method"], *(row[key] for key in keys)): row for row in table.to_dict("records")}
+    fair = table[table["method"] != UPPER_BOUND].groupby(keys)[f"{metric}_mean"]
+    best = fair.min() if metric == "fpr95" else fair.max()
     for method in (m for m in METHODS if m in set(table["method"])):
         words = []
-        for setup, case in columns:
-            row = cells.get((method, setup, case))
-            words.append("–" if row is None else _cell(row, metric, method != UPPER_BOUND and row[f"{metric}_mean"] == best[setup, case]))
+        for place in columns:
+            row = cells.get((method, *place))
+            words.append("–" if row is None else _cell(row, metric, method != UPPER_BOUND and row[f"{metric}_mean"] == best[place]))
         lines.append(f"| {METHODS[method]}{' †' if method == UPPER_BOUND else ''} | " + " | ".join(words) + " |")
     return "\n".join(lines)
 
@@ -59,17 +116,20 @@ def _cell(row: dict, metric: str, best: bool) -> str:
     return text + (f" ± {row[f'{metric}_sd']:.3f}" if row["n_seeds"] > 1 else "")
 
 
-def between_markers(page: str, text: str, where: str) -> str:
-    """`page` with `text` between the two markers; StoredFileError where they are missing."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise StoredFileError(f"{where} lacks the lines {BEGIN} and {END}: write them where the table shall stand.")
-    return page[: page.index(BEGIN) + len(BEGIN)] + "\n" + text + "\n" + page[page.index(END) :]
+def between_markers(page: str, text: str, where: str, block: str = "results") -> str:
+    """`page` with `text` between the two markers of a block; StoredFileError where they are missing."""
+    begin, end = f"<!-- {block}:begin -->", f"<!-- {block}:end -->"
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise StoredFileError(f"{where} lacks the lines {begin} and {end}: write them where the table shall stand.")
+    return page[: page.index(begin) + len(begin)] + "\n" + text + "\n" + page[page.index(end) :]
 
 
-def update_page(folder: str | Path, page: str | Path, command: str) -> Path:
-    """Put the table of a results folder between the markers of a Markdown page."""
+def update_page(folder: str | Path, page: str | Path, command: str, *, table: str = "results", block: str = "results") -> Path:
+    """Put a table (a name of TABLES) of a results folder between the markers of a block of a Markdown page."""
+    if table not in TABLES:
+        raise SettingsError(f"There is no table {table!r}: choose one of {', '.join(TABLES)}.")
     page = Path(page)
-    text = between_markers(page.read_text(encoding="utf-8"), results_table(load_results(folder), command), str(page))
+    text = between_markers(page.read_text(encoding="utf-8"), TABLES[table](load_results(folder), command), str(page), block)
     with replacing(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return page

@@ -7,6 +7,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from novkit.distortions.published import PUBLISHED, distort_published, published, published_points
+from novkit.distortions.resampling import resample
 from novkit.errors import SettingsError
 from novkit.seeding import torch_generator
 from tests.distortions.references.make_references import CONSTANT, FOLDER, KEPT, SIDE, imagemagick, pattern, references
@@ -68,6 +69,18 @@ def test_other_sizes_are_in_proportion(which):
     large = torch.from_numpy(pattern() / np.float32(255))[None, None]
     small = F.avg_pool2d(large, 2)
     assert (published(small, which) - F.avg_pool2d(published(large, which), 2)).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 64, 64), (2, 3, 40, 56)])
+@pytest.mark.parametrize("which", PUBLISHED)
+def test_the_matrix_reads_what_resampling_reads(which, shape):
+    """On a CPU a transformation is one sparse matrix; elsewhere torch's grid_sample reads the same points."""
+    images = torch.rand(shape, generator=torch_generator(0, "images"))
+    spec, (n, _, height, width) = PUBLISHED[which], shape
+    points = published_points(which, spec.readings * height, spec.readings * width) / spec.readings
+    expected = F.avg_pool2d(resample(images, points.expand(n, -1, -1, -1), border=spec.border, fill=spec.fill), spec.readings)
+    for given in (images, images.contiguous(memory_format=torch.channels_last)):
+        torch.testing.assert_close(published(given, which), expected, rtol=0, atol=1e-5)
 
 
 def test_random_choice():

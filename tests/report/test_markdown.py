@@ -1,13 +1,14 @@
 """The README's numbers are those of the stored records."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from novkit.errors import StoredFileError
-from novkit.report.markdown import between_markers, results_table
+from novkit.errors import SettingsError, StoredFileError
+from novkit.report.markdown import between_markers, detailed_table, overview_table, results_table, update_page, variants_table
 from novkit.report.parts import command_text
 from novkit.results import load_results, load_scores
 
@@ -43,3 +44,45 @@ def test_a_cell_is_mean_and_sd_over_seeds():
     values = [record.auroc for record in records]
     text = results_table(records, "x")
     assert f"**{np.mean(values):.3f}**" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "") in text
+
+
+def cells(table: str) -> list[list[str]]:
+    return [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("|")]
+
+
+def test_the_best_false_positive_rate_is_the_lowest():
+    records = [r for r in load_results(REFERENCE) if r.dataset == "skin" and r.seed == 100 and r.method != "statistic_oracle"]
+    table = next(part for part in detailed_table(records, "x").split("\n\n") if part.startswith("| False positive"))
+    for column in range(1, len(cells(table)[0])):
+        values = {row[column]: f"**{row[column]}**" in table for row in cells(table)[2:]}
+        assert values[min(values)]
+
+
+def test_the_overview_has_a_column_for_each_data_set():
+    records = [r for r in load_results(REFERENCE) if r.case in ("novel: glioma", "novel: atypical") or r.setup == "generated_ood"]
+    own, generated, note = overview_table(records, "the command").split("\n\n")
+    assert cells(own)[0][1:] == cells(generated)[0][1:] == ["brain", "skin"]
+    tend = next(row for row in cells(generated) if row[0] == "TEND")
+    values = [r.auroc for r in records if (r.method, r.dataset, r.setup) == ("tend", "skin", "generated_ood")]
+    assert tend[2].startswith(f"{np.mean(values):.3f}")
+    assert "the command" in note
+
+
+def test_variants_stand_in_the_order_they_were_run_with_the_method_as_it_is_first():
+    plain = [r for r in load_results(REFERENCE) if r.method == "tend" and r.dataset == "digits" and r.setup == "one_vs_rest"]
+    plain = [r for r in plain if r.normal == ("0",)]
+    records = plain + [replace(r, variant=name, auroc=0.25) for name in ("zebra", "ant") for r in plain]
+    rows = cells(variants_table(records, "x").split("\n\n")[0])
+    assert [row[0] for row in rows[2:]] == ["as it is, without a leak", "zebra", "ant"]
+    assert rows[3][1].startswith("0.250")
+
+
+def test_a_table_goes_into_its_own_block(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- a:begin -->\n<!-- a:end -->\n<!-- b:begin -->\n<!-- b:end -->\n", encoding="utf-8")
+    update_page(REFERENCE, page, "x", table="overview", block="b")
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!-- a:begin -->\n<!-- a:end -->\n<!-- b:begin -->\n| AUROC, novel classes")
+    with pytest.raises(SettingsError, match="no table 'all'"):
+        update_page(REFERENCE, page, "x", table="all")
+    assert page.read_text(encoding="utf-8") == text
