@@ -1,5 +1,6 @@
 """Progress bars: tqdm's, each process on a line of its own."""
 
+import sys
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -18,3 +19,8 @@ def progress_bar(iterable: Any = None, **arguments: Any) -> Any:
     if _line is not None:
         arguments |= {"position": _line, "leave": False}
     return tqdm(iterable, **arguments)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence above the bars, to standard error."""
+    tqdm.write(sentence, file=sys.stderr)

@@ -3,7 +3,6 @@
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from accelerate.utils import broadcast, broadcast_object_list
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from novkit.batching import Batches
+from novkit.batching import Step as Step
 from novkit.checkpoints import Checkpoint, CheckpointFolder, fingerprint, restore_optimizer
-from novkit.devices import own_accelerator, own_random_state, seed_global
-from novkit.errors import DataError, SettingsError, TrainingError
-from novkit.images import chunks, to_raw, to_unit
+from novkit.devices import own_accelerator, own_random_state
+from novkit.errors import SettingsError, TrainingError
 from novkit.progress import progress_bar
-from novkit.seeding import seed_for, torch_generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,25 +48,6 @@ class LoopSettings:
             raise SettingsError(f"gradient_clip is {self.gradient_clip}: choose a norm above 0, or None.")
         if self.precision not in ("auto", "no", "bf16"):
             raise SettingsError(f"precision is {self.precision!r}: choose auto, no or bf16.")
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where in training we are, all counted from 0. A validation, or the hook before an epoch, has step −1."""
-
-    seed: int
-    epoch: int
-    step: int
-    device: torch.device
-    process: int = 0
-
-    def generator(self, *purpose: int | str) -> torch.Generator:
-        """A CPU generator that is a function of (seed, epoch, step, purpose), and of the process where there are several."""
-        return torch_generator(self.seed, "step", self.epoch, self.step, self.process, *purpose)
-
-    def seed_layers(self) -> None:
-        """Make what layers draw from torch's global random state (dropout) such a function too; the loop calls it at every step."""
-        seed_global(self.device, seed_for(self.seed, "layers", self.epoch, self.step, self.process))
 
 
 class Objective(ABC):
@@ -142,7 +122,7 @@ def train(
         modules = objective.modules
         loss_of = accelerator.prepare(_Loss(objective))
         optimizers = objective.optimizers()
-        batches = _Batches(images, settings.batch_size, accelerator, seed, settings.least_steps)
+        batches = Batches(images, settings.batch_size, accelerator, seed, settings.least_steps)
         run = _describe(objective, optimizers, images, val_images, settings, seed)
         checkpoints = None if folder is None else CheckpointFolder(folder, run)
         state = Checkpoint(epoch=-1, best_epoch=-1, best_loss=math.inf, weights={}, best={}, optimizers={}, history=[])
@@ -191,7 +171,7 @@ def _train_epoch(
     objective: Objective,
     loss_of: nn.Module,
     optimizers: dict[str, Optimizer],
-    batches: "_Batches",
+    batches: Batches,
     before: Step,
     gradient_clip: float | None,
     accelerator: Accelerator,
@@ -208,18 +188,13 @@ def _train_epoch(
     for step, x, share in batches.epoch(before):
         step.seed_layers()
         for name, optimizer in optimizers.items():
-            values = loss_of(name, x, step)
-            optimizer.zero_grad()
-            if accelerator.num_processes == 1:
-                accelerator.backward(values["loss"], inputs=weights[name])  # no gradient for the other optimisers' weights
-            else:  # gradients are averaged over processes: `share` makes that the mean over the whole batch
-                accelerator.backward(values["loss"] * (share * accelerator.num_processes))
+            values = _gradients(loss_of, name, optimizer, weights[name], x, step, share, batches, accelerator)
             if gradient_clip is not None:
                 accelerator.clip_grad_norm_(weights[name], gradient_clip)
             optimizer.step()
             for key, value in values.items():
                 key = key if len(optimizers) == 1 else f"{name}_{key}"
-                value = value.detach() * len(x)
+                value = value * len(x)
                 totals[key] = totals[key] + value if key in totals else value
         bar.update()
     sums = torch.stack([total.to(accelerator.device) for total in totals.values()])
@@ -228,6 +203,42 @@ def _train_epoch(
         if not math.isfinite(mean):
             raise TrainingError(f"The training {key} of epoch {before.epoch} is {mean}: lower the learning rate, or set gradient_clip.")
     return means
+
+
+def _gradients(
+    loss_of: nn.Module,
+    name: str,
+    optimizer: Optimizer,
+    weights: list[nn.Parameter],
+    x: Tensor,
+    step: Step,
+    share: float,
+    batches: Batches,
+    accelerator: Accelerator,
+) -> dict[str, Tensor]:
+    """The gradients of one optimiser's loss on a batch, in as many pieces as the device's memory asks for; returns the recorded values."""
+    while True:
+        pieces = max(1, min(batches.pieces, len(x) // 2))  # batch normalisation cannot work on one image
+        try:
+            values: dict[str, Tensor] = {}
+            for number, part in enumerate(x.tensor_split(pieces)):
+                here = replace(step, piece=number, keeps=accelerator.num_processes == 1 and pieces == 1)
+                if number:
+                    here.seed_layers()
+                found, of_batch = loss_of(name, part, here), len(part) / len(x)
+                if number == 0:
+                    optimizer.zero_grad()
+                if accelerator.num_processes == 1:
+                    accelerator.backward(found["loss"] * of_batch, inputs=weights)  # no gradient for the other optimisers' weights
+                else:  # gradients are averaged over processes: `share` makes that the mean over the whole batch
+                    accelerator.backward(found["loss"] * (of_batch * share * accelerator.num_processes))
+                for key, value in found.items():
+                    values[key] = values.get(key, 0.0) + value.detach() * of_batch
+            return values
+        except torch.OutOfMemoryError as error:
+            if accelerator.num_processes > 1:
+                raise TrainingError("A batch does not fit into the memory of a process's device: lower batch_size.") from error
+            batches.halve(len(x), pieces, error)
 
 
 def _validate(objective: Objective, images: np.ndarray, step: Step, accelerator: Accelerator) -> dict[str, Any]:
@@ -260,56 +271,6 @@ class _Loss(nn.Module):
         if "loss" not in values:
             raise SettingsError(f'{type(self.objective).__name__}.loss({optimizer!r}) has no "loss": name the value to be lowered so.')
         return {key: value if key == "loss" else value.detach() for key, value in values.items()}
-
-
-class _Batches:
-    """Shuffled batches of images on the device; with several processes, this one's share of each.
-
-    On CUDA the images stay on the device where they fill no more than a third of what is free there.
-    """
-
-    def __init__(self, images: np.ndarray, batch_size: int, accelerator: Accelerator, seed: int, least_steps: int = 1) -> None:
-        self.images, self.seed, self.device = images, seed, accelerator.device
-        self.world, self.rank = accelerator.num_processes, accelerator.process_index
-        if self.world > 1 and batch_size < 2 * self.world:
-            raise SettingsError(f"batch_size is {batch_size} for {self.world} processes: give each at least two images a step.")
-        least = min(batch_size, 2 * self.world)  # batch normalisation cannot work on one image
-        if len(images) < least:
-            raise DataError(f"There are {len(images)} training images: give at least {least}.")
-        n = len(images) if len(images) % batch_size >= least else len(images) - len(images) % batch_size
-        once = [(part.start, part.stop) for part in chunks(n, batch_size)]
-        self.passes = -(-least_steps // len(once))
-        self.bounds = [(first + k * len(images), last + k * len(images)) for k in range(self.passes) for first, last in once]
-        self.used = n * self.passes  # images an epoch
-        self.resident: Tensor | None = None
-        if self.device.type == "cuda":
-            size = images.nbytes * (2 if images.dtype == np.uint16 else 1)
-            if size <= torch.cuda.mem_get_info(self.device)[0] / 3:
-                self.resident = torch.empty(images.shape, dtype=to_raw(images[:1]).dtype, device=self.device)
-                for part in chunks(len(images)):
-                    self.resident[part] = to_raw(images[part]).to(self.device)
-
-    def __len__(self) -> int:
-        return len(self.bounds)
-
-    def epoch(self, before: Step) -> Iterator[tuple[Step, Tensor, float]]:
-        """(step, batch, its share of the batch of all processes); the order is a function of (seed, epoch)."""
-        generator = torch_generator(self.seed, "order", before.epoch)
-        order = torch.cat([torch.randperm(len(self.images), generator=generator) for _ in range(self.passes)])
-        if self.resident is not None:
-            order = order.to(self.device)
-        for number, (first, last) in enumerate(self.bounds):
-            size = last - first
-            mine = order[first + size * self.rank // self.world : first + size * (self.rank + 1) // self.world]
-            yield replace(before, step=number, process=self.rank), self._take(mine), len(mine) / size
-
-    def _take(self, indices: Tensor) -> Tensor:
-        if self.resident is not None:
-            return to_unit(self.resident[indices])
-        raw = to_raw(self.images[indices.numpy()])
-        if self.device.type == "cuda":
-            raw = raw.pin_memory()  # or the copy would wait for the device
-        return to_unit(raw.to(self.device, non_blocking=True))
 
 
 def _describe(

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -652,6 +653,45 @@ def test_two_processes_do_what_one_does(tmp_path):
             for key, value in weights(alone).items():
                 np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-6)
             np.testing.assert_allclose(found["losses"], [row["reconstructor_loss"] for row in history.epochs], rtol=1e-4)
+
+
+# ---- a batch that does not fit ---------------------------------------------------------------------------------------
+
+
+class Cramped(Regression):
+    """On a device whose memory takes at most `room` images at once; remembers how many it was given."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room, self.sizes = room, []
+
+    def loss(self, optimizer, images, step):
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError("no room")
+        self.sizes.append(len(images))
+        return super().loss(optimizer, images, step)
+
+
+def test_a_batch_that_does_not_fit_is_taken_in_pieces_with_the_same_gradient(capsys):
+    whole, cramped = Regression(), Cramped(room=5)
+    expected, found = (run(objective, batch_size=16, gradient_clip=0.5) for objective in (whole, cramped))
+    for key, value in weights(whole).items():
+        np.testing.assert_allclose(weights(cramped)[key], value, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose([row["loss"] for row in found.epochs], [row["loss"] for row in expected.epochs], rtol=1e-5)
+    assert cramped.sizes[:6] == [4, 4, 4, 4, 3, 2]  # 21 images: a batch of 16, and one of 5, never one image alone
+    assert capsys.readouterr().err.count("does not fit") == 2  # 16 to 8, 8 to 4, and never again
+
+
+def test_a_device_too_small_for_two_images_is_an_error():
+    with pytest.raises(TrainingError, match="Not even 2 images of 8×8"):
+        run(Cramped(room=1), batch_size=16)
+
+
+def test_pieces_draw_their_own_noise_and_the_first_draws_the_whole_batchs():
+    step = Step(0, 1, 2, CPU)
+    draws = [torch.rand(3, generator=replace(step, piece=piece).generator("noise")).tolist() for piece in (0, 1, 2)]
+    assert draws[0] == torch.rand(3, generator=step.generator("noise")).tolist()
+    assert draws[0] != draws[1] != draws[2]
 
 
 if __name__ == "__main__":

@@ -87,8 +87,7 @@ class AdversarialReconstruction(Objective):
         discriminator = self.modules["discriminator"]
         if optimizer == "discriminator":
             made = self.restored(images, step.generator("noise"))
-            several = torch.distributed.is_available() and torch.distributed.is_initialized()
-            self._kept = None if several else made  # else the graph would be stale when buffers have been exchanged
+            self._kept = made if step.keeps else None
             real, fake = discriminator(torch.cat([images, made.detach().to(images)])).float().chunk(2)
             return {"loss": F.softplus(-real).mean() + F.softplus(fake).mean()}
         kept, self._kept = self._kept, None

@@ -60,9 +60,7 @@ class MaskedRestoration(Objective):
     def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
         if optimizer == "discriminator":
             hidden, mask, restored = self.restore(images, step.generator("mask"))
-            several = torch.distributed.is_available() and torch.distributed.is_initialized()
-            if not several:  # else the processes' running statistics are exchanged between the steps, and the graph would be stale
-                self._kept = (hidden, mask, restored)
+            self._kept = (hidden, mask, restored) if step.keeps else None
             return self.discriminator_loss(images, restored.detach(), mask, hidden)
         kept, self._kept = self._kept, None
         hidden, mask, restored = self.restore(images, step.generator("mask")) if kept is None else kept

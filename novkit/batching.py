@@ -1,0 +1,103 @@
+"""What a training step gets: its place in the run, and shuffled batches of images on the device."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from novkit.devices import seed_global
+from novkit.errors import DataError, SettingsError, TrainingError
+from novkit.images import chunks, to_raw, to_unit
+from novkit.progress import say
+from novkit.seeding import seed_for, torch_generator
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where in training we are, all counted from 0. A validation, or the hook before an epoch, has step −1.
+
+    keeps: whether a loss may keep what it computed for the next optimiser's: only where one process takes a batch in one piece. Several
+    processes exchange their running statistics between the two, which leaves a kept graph stale.
+    """
+
+    seed: int
+    epoch: int
+    step: int
+    device: torch.device
+    process: int = 0
+    piece: int = 0
+    keeps: bool = True
+
+    def generator(self, *purpose: int | str) -> torch.Generator:
+        """A CPU generator that is a function of (seed, epoch, step, purpose), and of process and piece where there are several."""
+        pieces = (f"piece {self.piece}",) if self.piece else ()
+        return torch_generator(self.seed, "step", self.epoch, self.step, self.process, *pieces, *purpose)
+
+    def seed_layers(self) -> None:
+        """Make what layers draw from torch's global random state (dropout) such a function too; the loop calls it at every step."""
+        pieces = (f"piece {self.piece}",) if self.piece else ()
+        seed_global(self.device, seed_for(self.seed, "layers", self.epoch, self.step, self.process, *pieces))
+
+
+class Batches:
+    """Shuffled batches of images on the device; with several processes, this one's share of each.
+
+    On CUDA the images stay on the device where they fill no more than a third of what is free there.
+    """
+
+    def __init__(self, images: np.ndarray, batch_size: int, accelerator: Accelerator, seed: int, least_steps: int = 1) -> None:
+        self.images, self.seed, self.device = images, seed, accelerator.device
+        self.world, self.rank = accelerator.num_processes, accelerator.process_index
+        if self.world > 1 and batch_size < 2 * self.world:
+            raise SettingsError(f"batch_size is {batch_size} for {self.world} processes: give each at least two images a step.")
+        least = min(batch_size, 2 * self.world)  # batch normalisation cannot work on one image
+        if len(images) < least:
+            raise DataError(f"There are {len(images)} training images: give at least {least}.")
+        n = len(images) if len(images) % batch_size >= least else len(images) - len(images) % batch_size
+        once = [(part.start, part.stop) for part in chunks(n, batch_size)]
+        self.passes = -(-least_steps // len(once))
+        self.bounds = [(first + k * len(images), last + k * len(images)) for k in range(self.passes) for first, last in once]
+        self.used = n * self.passes  # images an epoch
+        self.pieces = 1  # of a batch, whose gradients are added up
+        self.resident: Tensor | None = None
+        if self.device.type == "cuda":
+            size = images.nbytes * (2 if images.dtype == np.uint16 else 1)
+            if size <= torch.cuda.mem_get_info(self.device)[0] / 3:
+                self.resident = torch.empty(images.shape, dtype=to_raw(images[:1]).dtype, device=self.device)
+                for part in chunks(len(images)):
+                    self.resident[part] = to_raw(images[part]).to(self.device)
+
+    def __len__(self) -> int:
+        return len(self.bounds)
+
+    def halve(self, n: int, pieces: int, error: Exception) -> None:
+        """From now on take a batch of `n` images in twice as many pieces. Raises TrainingError where they hold two images already."""
+        if 4 * pieces > n:
+            message = f"Not even {-(-n // pieces)} images of {self.images.shape[2]}×{self.images.shape[3]} fit into the device's memory"
+            raise TrainingError(f"{message}: choose smaller images or a narrower network.") from error
+        self.pieces = 2 * pieces
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        say(f"A batch of {n} images does not fit into the device's memory: it is taken in {self.pieces} pieces from now on.")
+
+    def epoch(self, before: Step) -> Iterator[tuple[Step, Tensor, float]]:
+        """(step, batch, its share of the batch of all processes); the order is a function of (seed, epoch)."""
+        generator = torch_generator(self.seed, "order", before.epoch)
+        order = torch.cat([torch.randperm(len(self.images), generator=generator) for _ in range(self.passes)])
+        if self.resident is not None:
+            order = order.to(self.device)
+        for number, (first, last) in enumerate(self.bounds):
+            size = last - first
+            mine = order[first + size * self.rank // self.world : first + size * (self.rank + 1) // self.world]
+            yield replace(before, step=number, process=self.rank), self._take(mine), len(mine) / size
+
+    def _take(self, indices: Tensor) -> Tensor:
+        if self.resident is not None:
+            return to_unit(self.resident[indices])
+        raw = to_raw(self.images[indices.numpy()])
+        if self.device.type == "cuda":
+            raw = raw.pin_memory()  # or the copy would wait for the device
+        return to_unit(raw.to(self.device, non_blocking=True))
