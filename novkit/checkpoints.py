@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from novkit.devices import IMPLEMENTATION
 from novkit.errors import SettingsError, StoredFileError
 from novkit.files import discard, read_json, replacing_folder, write_json, writer_lives
 
@@ -150,9 +151,12 @@ def restore_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     """`optimizer.load_state_dict(state)`, with the memory layout an undisturbed run would have.
 
     A state tensor that is laid out otherwise than its parameter takes another path through the optimiser's kernels, and
-    may round otherwise.
+    may round otherwise. How the optimiser computes stays as it was made for its device.
     """
+    own = [{name: group[name] for name in IMPLEMENTATION if name in group} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
+    for group, implementation in zip(optimizer.param_groups, own, strict=True):
+        group.update(implementation)
     for parameter, values in optimizer.state.items():
         for key, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():

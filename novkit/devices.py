@@ -1,13 +1,15 @@
 """Devices: which one a name stands for, an Accelerator for one run, and torch's global random state."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env, patch_environment
+from torch import nn
 
 from novkit.errors import SettingsError
 
@@ -62,6 +64,17 @@ def own_accelerator(device: str | torch.device = "auto", precision: str = "auto"
         for state, old in zip(shared, before, strict=True):
             state.clear()
             state.update(old)
+
+
+IMPLEMENTATION = ("fused", "foreach")
+"""Options of an optimiser that say how it computes, not what: a run may go on with others."""
+
+
+def adam(parameters: Iterable[nn.Parameter], **options: Any) -> torch.optim.Adam:
+    """torch.optim.Adam; in one kernel where all parameters are on a GPU."""
+    parameters = list(parameters)
+    on_gpu = bool(parameters) and all(parameter.device.type == "cuda" for parameter in parameters)
+    return torch.optim.Adam(parameters, fused=on_gpu or None, **options)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from novkit.batching import Batches
 from novkit.batching import Step as Step
 from novkit.checkpoints import Checkpoint, CheckpointFolder, fingerprint, restore_optimizer
-from novkit.devices import own_accelerator, own_random_state
+from novkit.devices import IMPLEMENTATION, own_accelerator, own_random_state
 from novkit.errors import SettingsError, TrainingError
 from novkit.progress import progress_bar
 
@@ -288,8 +288,13 @@ def _describe(
         "images": fingerprint(images),
         "val_images": fingerprint(val_images),
         "weights": {key: list(value.shape) for key, value in objective.modules.state_dict().items()},
-        "optimizers": {name: [type(o).__name__, o.state_dict()["param_groups"]] for name, o in optimizers.items()},
+        "optimizers": {name: [type(o).__name__, _groups(o)] for name, o in optimizers.items()},
     }
+
+
+def _groups(optimizer: Optimizer) -> list[dict[str, Any]]:
+    groups = optimizer.state_dict()["param_groups"]
+    return [{name: value for name, value in group.items() if name not in IMPLEMENTATION} for group in groups]
 
 
 def _restore(state: Checkpoint, modules: nn.ModuleDict, optimizers: dict[str, Optimizer], device: torch.device) -> None:

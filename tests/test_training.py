@@ -17,7 +17,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from novkit.devices import own_accelerator, pick_device
+from novkit.checkpoints import restore_optimizer
+from novkit.devices import adam, own_accelerator, pick_device
 from novkit.errors import DataError, SettingsError, StoredFileError, TrainingError
 from novkit.images import batches, to_tensor
 from novkit.seeding import seeded, torch_generator
@@ -489,6 +490,15 @@ def test_a_sparse_checkpoint_gives_the_same_bits(tmp_path):
     run(resumed, epochs=4, folder=tmp_path, checkpoint_seconds=1e9)
     assert_same(weights(whole), weights(resumed))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_0000", "epoch_0003"]
+
+
+def test_a_run_goes_on_with_the_optimiser_of_its_own_device():
+    """A checkpoint of a GPU, with one fused kernel, is resumed on a CPU by the plain steps, and the other way round."""
+    made = {fused: torch.optim.Adam([nn.Parameter(torch.ones(2))], lr=0.1, fused=fused) for fused in (True, None)}
+    for saved, other in ((True, None), (None, True)):
+        restore_optimizer(made[other], made[saved].state_dict())
+        assert made[other].param_groups[0]["fused"] is other
+    assert adam([nn.Parameter(torch.ones(2))], lr=0.1).param_groups[0]["fused"] is None
 
 
 def test_a_finished_run_is_loaded_not_trained(tmp_path):

@@ -20,6 +20,7 @@ from novkit.baselines.autoencoder import (
     place,
     run_training,
 )
+from novkit.devices import adam
 from novkit.errors import SettingsError, TrainingError
 from novkit.images import batches
 from novkit.seeding import seeded, torch_generator
@@ -75,8 +76,8 @@ class AdversarialReconstruction(Objective):
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         s, betas = self.settings, (0.5, 0.999)  # [O] β₁ = 0.5, as usual where two networks play
-        d = torch.optim.Adam(self.modules["discriminator"].parameters(), lr=s.lr_discriminator, betas=betas)
-        r = torch.optim.Adam(self.modules["reconstructor"].parameters(), lr=s.lr, betas=betas, weight_decay=s.weight_decay)
+        d = adam(self.modules["discriminator"].parameters(), lr=s.lr_discriminator, betas=betas)
+        r = adam(self.modules["reconstructor"].parameters(), lr=s.lr, betas=betas, weight_decay=s.weight_decay)
         return {"discriminator": d, "reconstructor": r}
 
     def restored(self, x: Tensor, generator: torch.Generator) -> Tensor:

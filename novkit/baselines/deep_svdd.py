@@ -16,6 +16,7 @@ from novkit.baselines.autoencoder import (
     train_autoencoder,
 )
 from novkit.detector import Detector
+from novkit.devices import adam
 from novkit.errors import SettingsError, TrainingError
 from novkit.images import batches
 from novkit.seeding import seeded
@@ -88,7 +89,7 @@ class SphereLearning(Objective):
         self.settings = settings
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"adam": torch.optim.Adam(self.modules.parameters(), lr=self.settings.lr, weight_decay=self.settings.weight_decay)}
+        return {"adam": adam(self.modules.parameters(), lr=self.settings.lr, weight_decay=self.settings.weight_decay)}
 
     @property
     def _soft(self) -> bool:

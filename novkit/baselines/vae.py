@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from novkit.baselines.autoencoder import SCORING_BATCH, AutoencoderDetector, AutoencoderSettings, place, run_training
+from novkit.devices import adam
 from novkit.errors import SettingsError
 from novkit.images import batches
 from novkit.seeding import seeded, torch_generator
@@ -70,7 +71,7 @@ class EvidenceLowerBound(Objective):
         self.settings = settings
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"adam": torch.optim.Adam(self.modules.parameters(), lr=self.settings.lr, weight_decay=self.settings.weight_decay)}
+        return {"adam": adam(self.modules.parameters(), lr=self.settings.lr, weight_decay=self.settings.weight_decay)}
 
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Means over the batch, in nats."""

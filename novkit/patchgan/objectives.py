@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from novkit.devices import adam
 from novkit.errors import TrainingError
 from novkit.images import batches
 from novkit.patchgan.losses import composite, global_hinge, mean_over, patch_hinge, patch_loss, visible_error
@@ -42,8 +43,8 @@ class MaskedRestoration(Objective):
         s = self.settings
         optimizers: dict[str, torch.optim.Optimizer] = {}
         if self.discriminator is not None:
-            optimizers["discriminator"] = torch.optim.Adam(self.discriminator.parameters(), lr=s.lr_discriminator, betas=s.betas)
-        optimizers["reconstructor"] = torch.optim.Adam(self.modules["reconstructor"].parameters(), lr=s.lr, betas=s.betas)
+            optimizers["discriminator"] = adam(self.discriminator.parameters(), lr=s.lr_discriminator, betas=s.betas)
+        optimizers["reconstructor"] = adam(self.modules["reconstructor"].parameters(), lr=s.lr, betas=s.betas)
         self._optimizers = optimizers
         return optimizers
 

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from novkit.devices import adam
 from novkit.distortions.published import distort_published
 from novkit.distortions.resampling import near_identity
 from novkit.distortions.training import distort
@@ -29,7 +30,7 @@ class Reconstruction(Objective):
         self.weight_decay = weight_decay
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"adam": torch.optim.Adam(self.modules.parameters(), lr=self.lr, weight_decay=self.weight_decay)}
+        return {"adam": adam(self.modules.parameters(), lr=self.lr, weight_decay=self.weight_decay)}
 
     def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
         return {"loss": reconstruction_loss(images, self.modules["autoencoder"](images))}
@@ -89,7 +90,7 @@ class MarginLearning(Objective):
         self.transform = transformation(settings)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"adam": torch.optim.Adam(self.modules.parameters(), lr=self.settings.lr, weight_decay=self.settings.weight_decay)}
+        return {"adam": adam(self.modules.parameters(), lr=self.settings.lr, weight_decay=self.settings.weight_decay)}
 
     def phase(self, epoch: int) -> str:
         return "warm-up" if epoch < self.settings.warmup else "margin"

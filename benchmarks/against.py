@@ -1,0 +1,108 @@
+"""Against the published way: the eight transformations by ImageMagick, and the published training step of TEND's stage 2.
+
+ImageMagick is called through Wand, in memory; the JPEG that the published code writes is left out on both sides. Wand and ImageMagick are
+needed for this comparison alone: `pip install wand`, and the system's ImageMagick 6 or 7.
+"""
+
+import os
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.cases import Measured, some_images, tend_stage_2, training
+from benchmarks.timing import timed
+from novkit.data import load
+from novkit.distortions.published import PUBLISHED, published
+from novkit.images import to_tensor
+from novkit.seeding import numpy_generator
+from novkit.tend.losses import centre_of
+from novkit.tend.networks import MarginNetwork, autoencoder_for
+from novkit.tend.settings import TendSettings
+
+SIDE, BATCH = 256, 32
+_METHODS = {"AffineProjection": "affine_projection"}  # Wand's name where it is not ImageMagick's in small letters
+
+
+def magick(picture: np.ndarray, which: str) -> np.ndarray:
+    """One 256×256 grey image through ImageMagick in this process: (256, 256) uint8 twice."""
+    from wand.image import Image
+
+    method, numbers, virtual_pixel = PUBLISHED[which].imagemagick
+    with Image.from_array(picture) as image:
+        image.virtual_pixel = virtual_pixel
+        image.distort(_METHODS.get(method, method.lower()), tuple(map(float, numbers.replace(",", " ").split())))
+        if image.size != (SIDE, SIDE):  # the arc grows the canvas; the published code shrinks it back
+            image.resize(SIDE, SIDE)
+        pixels = np.array(image)
+        return pixels if pixels.ndim == 2 else pixels[..., 0]
+
+
+def transformations() -> dict[str, dict[str, float]]:
+    """By transformation: seconds an image of each, on one thread, and the median difference of their pixels in grey levels."""
+    os.environ.setdefault("MAGICK_THREAD_LIMIT", "1")
+    from wand.resource import limits
+
+    limits["thread"] = 1
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        pictures = load("brain", seed=0, size=SIDE, n_healthy=BATCH, conditions=("healthy",), progress=False).images
+        x = to_tensor(pictures)
+        found = {}
+        for which in PUBLISHED:
+            theirs = timed(lambda which=which: [magick(picture[0], which) for picture in pictures[:4]])
+            ours = timed(lambda which=which: published(x, which))
+            drawn = (published(x[:1], which)[0, 0] * 255).round().numpy()
+            difference = np.abs(drawn - magick(pictures[0, 0], which).astype(float))
+            found[which] = {
+                "imagemagick": theirs.median / 4,
+                "novkit": ours.median / BATCH,
+                "median_difference": float(np.median(difference)),
+                "share_within_4": float((difference <= 4).mean()),
+            }
+        return found
+    finally:
+        torch.set_num_threads(threads)
+
+
+def published_step() -> Measured:
+    """A plain rendering of the published step after warm-up, at 256×256, batch 32, with the weights and losses of our own networks.
+
+    As published [C]: each image transformed by ImageMagick, one after the other, by one of the eight; x and T(x) each encoded twice a step,
+    once for the probability and once for the distance; PyTorch's default memory layout, float32, Adam. Without the JPEG.
+    """
+    settings = TendSettings()
+    network = MarginNetwork(autoencoder_for((1, SIDE, SIDE), settings.width), settings.embedding)
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    pictures = some_images(BATCH, SIDE)
+    names, draw = list(PUBLISHED), numpy_generator(0, "published step")
+    with torch.no_grad():
+        network.centre.copy_(centre_of(network(torch.from_numpy(pictures).float() / 255)[0], settings.centre_least))
+
+    def step() -> None:
+        transformed = np.stack([magick(picture[0], names[draw.integers(len(names))]) for picture in pictures])[:, None]
+        x, t = (torch.from_numpy(images).float() / 255 for images in (pictures, transformed))
+        loss = _classification(network, x, t) + _margin(network, x, t, settings.radius)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return Measured(timed(step), BATCH)
+
+
+def _classification(network: MarginNetwork, x: Tensor, t: Tensor) -> Tensor:
+    p_x, p_t = torch.sigmoid(network(x)[1]), torch.sigmoid(network(t)[1])
+    return 0.5 * (F.binary_cross_entropy(p_x, torch.zeros_like(p_x)) + F.binary_cross_entropy(p_t, torch.ones_like(p_t)))
+
+
+def _margin(network: MarginNetwork, x: Tensor, t: Tensor, radius: float) -> Tensor:
+    inside, outside = (((network(images)[0] - network.centre) ** 2).sum(dim=1) for images in (x, t))
+    return inside.mean() + torch.clamp(radius - outside, min=0).mean()
+
+
+def our_step(device: torch.device, transformations: str) -> Measured:
+    """The same step as novkit makes it, its transformation included: "published", the same eight, or "default", ours."""
+    settings = TendSettings(warmup=0, epochs=7, transformations=transformations)
+    return training(lambda: tend_stage_2(settings, SIDE), device, SIDE, BATCH)

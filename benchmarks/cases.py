@@ -1,0 +1,144 @@
+"""What is timed: transformations, training steps, scoring and data generation, each with the images it handles a call."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.timing import Timing, counted, timed
+from novkit.batching import Step
+from novkit.distortions import distort, near_identity
+from novkit.images import to_tensor
+from novkit.methods import make_detector
+from novkit.patchgan.detector import PatchGan
+from novkit.patchgan.objectives import MaskedRestoration
+from novkit.patchgan.settings import PatchGanSettings
+from novkit.seeding import numpy_generator, torch_generator
+from novkit.tend.networks import MarginNetwork, autoencoder_for
+from novkit.tend.objectives import MarginLearning, Reconstruction
+from novkit.tend.settings import TendSettings
+from novkit.training import LoopSettings, Objective, train
+
+STEPS = {"cpu": 6, "cuda": 40}  # of an epoch, and seven epochs are run
+EPOCHS, UNCOUNTED = 7, 2
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A case's timing a call, the images of a call, and what one call computes and moves (0: not counted)."""
+
+    timing: Timing
+    images: int
+    operations: int = 0
+    bytes: int = 0
+
+
+def some_images(n: int, size: int, channels: int = 1) -> np.ndarray:
+    """(n, channels, size, size) uint8: noise, which costs what pictures cost."""
+    return numpy_generator(0, "benchmark").integers(0, 256, (n, channels, size, size), dtype=np.uint8)
+
+
+# ---- training steps --------------------------------------------------------------------------------------------------
+
+
+def training(make: Callable[[], Objective], device: torch.device, size: int, batch: int) -> Measured:
+    """Whole steps of novkit's own loop: batches, transformation or masks, losses, gradients, optimisers; one call is one step."""
+    steps = STEPS.get(device.type, 6)
+    images = some_images(steps * batch, size)
+    settings = LoopSettings(epochs=EPOCHS, batch_size=batch)
+    history = train(make(), images, images[:2], settings, seed=0, device=device, progress=False)
+    seconds = tuple(row["seconds"] / row["steps"] for row in history.epochs[UNCOUNTED:])
+    return Measured(Timing(seconds), batch, *_of_one_step(make(), images[:batch]))
+
+
+def _of_one_step(objective: Objective, images: np.ndarray) -> tuple[int, int]:
+    """Operations and bytes of losses and gradients on a CPU; the optimiser's few are left out."""
+    x, step = to_tensor(images), Step(0, objective.settings.warmup if hasattr(objective.settings, "warmup") else 0, 0, torch.device("cpu"))
+    optimizers = objective.optimizers()
+
+    def losses() -> None:
+        for name, optimizer in optimizers.items():
+            optimizer.zero_grad()
+            objective.loss(name, x, step)["loss"].backward()
+
+    return counted(losses)
+
+
+def tend_stage_1(settings: TendSettings, size: int) -> Objective:
+    return Reconstruction(autoencoder_for((1, size, size), settings.width, settings.batch_norm), lr=1e-3, weight_decay=1e-6)
+
+
+def tend_stage_2(settings: TendSettings, size: int) -> Objective:
+    """After warm-up: both terms of the loss."""
+    network = MarginNetwork(autoencoder_for((1, size, size), settings.width, settings.batch_norm), settings.embedding, settings.batch_norm)
+    return MarginLearning(network, settings, seed=0)
+
+
+def patchgan(settings: PatchGanSettings, size: int) -> Objective:
+    detector = PatchGan(settings)
+    detector.settings_, detector.image_shape_ = settings, (1, size, size)
+    detector._build()
+    return MaskedRestoration(detector.reconstructor_, detector.discriminator_, detector.grid_, settings)
+
+
+# ---- transformations, scoring, data ----------------------------------------------------------------------------------
+
+
+def transforming(device: torch.device, size: int, batch: int, call: Callable[[Tensor, torch.Generator], Any]) -> Measured:
+    """One call transforms a batch that lies on the device."""
+    x = to_tensor(some_images(batch, size), device)
+
+    def once() -> None:
+        call(x, torch_generator(0, "benchmark"))
+
+    return Measured(timed(once, device), batch, *((0, 0) if device.type == "cuda" else counted(once)))
+
+
+def scoring(device: torch.device, method: str, size: int, n: int) -> Measured:
+    """One call scores n images with a detector whose weights are untrained but for one epoch."""
+    short = {"epochs": 2, "epochs_autoencoder": 1, "warmup": 1} if method == "tend" else {"epochs": 1}
+    images = some_images(n, size)
+    detector = make_detector(method, changes=short, seed=0, device=str(device), progress=False).fit(images[:64], images[64:96])
+    return Measured(timed(lambda: detector.novelty_score(images), device), n)
+
+
+def generating(name: str, n: int) -> Measured:
+    """One call draws n images of 64×64; on the CPU, wherever networks run."""
+    from novkit.data.brain import generate_brain
+    from novkit.data.skin import generate_skin
+
+    drawn = {
+        "brain": lambda: generate_brain(n_healthy=n, n_novel=4, conditions=("healthy",), seed=0, progress=False),
+        "skin": lambda: generate_skin(n_benign=n, n_atypical=4, seed=0, progress=False),
+    }[name]
+    return Measured(timed(drawn, repeats=5, warm=1), n)
+
+
+def cases(device: torch.device) -> dict[str, Callable[[], Measured]]:
+    """Every case by its name; nothing is measured before it is called."""
+    large, largest = (256, 512) if device.type == "cuda" else (64, 256)
+    quick, published = TendSettings.quick(warmup=0, epochs=EPOCHS), TendSettings(warmup=0, epochs=EPOCHS)
+    several = {"cpu": (32,), "cuda": (32, 512)}.get(device.type, (32,))
+    gan_batch = 16
+    found: dict[str, Callable[[], Measured]] = {
+        "default transformations, 256×256": lambda: transforming(device, 256, 32, distort),
+        "sub-pixel warp, 256×256": lambda: transforming(device, 256, 32, near_identity),
+        "TEND stage 1 step, quick, 64×64": lambda: training(lambda: tend_stage_1(quick, 64), device, 64, 32),
+        "TEND stage 2 step, quick, 64×64": lambda: training(lambda: tend_stage_2(quick, 64), device, 64, 32),
+        "Patch-GAN step, quick, 64×64": lambda: training(lambda: patchgan(PatchGanSettings.quick(), 64), device, 64, gan_batch),
+        "TEND stage 1 step, published, 256×256": lambda: training(lambda: tend_stage_1(published, 256), device, 256, 32),
+    }
+    for batch in several:
+        name = f"TEND stage 2 step, published, 256×256, batch {batch}"
+        found[name] = lambda batch=batch: training(lambda: tend_stage_2(published, 256), device, 256, batch)
+    found |= {
+        "TEND scoring, quick, 64×64": lambda: scoring(device, "tend", 64, 4 * largest),
+        "Autoencoder scoring, quick, 64×64": lambda: scoring(device, "autoencoder", 64, 4 * largest),
+        "Patch-GAN scoring, quick, 64×64": lambda: scoring(device, "patchgan", 64, 2 * large),
+        "brain generation, 64×64": lambda: generating("brain", 100),
+        "skin generation, 64×64": lambda: generating("skin", 100),
+    }
+    return found

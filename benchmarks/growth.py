@@ -1,0 +1,73 @@
+"""How time and memory grow with the number of images, their size and the number of patches; each point in a process of its own.
+
+python -m benchmarks.growth METHOD IMAGES SIZE PATCH      # one point, as JSON
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+
+from benchmarks.cases import some_images
+from novkit.experiments.cost import measured
+from novkit.methods import make_detector
+
+ROOT = Path(__file__).parent.parent
+EPOCH = {
+    "tend": {"epochs_autoencoder": 1, "epochs": 2, "warmup": 1},
+    "patchgan": {"epochs": 1},
+    "pixel_zscore": {},
+}
+COUNTS = (1_000, 3_000, 10_000, 30_000, 100_000)
+SIDES = (64, 128, 256, 512)
+PATCHES = (8, 4, 2)  # side in pixels, of 64×64 images: 64, 256 and 1024 patches
+
+
+def points(largest: int) -> list[dict[str, int | str]]:
+    """What is measured: along images, along size, along patches."""
+    small = min(1_000, largest)
+    along = [{"axis": "images", "method": m, "images": n, "size": 64, "patch": 4} for m in EPOCH for n in COUNTS if n <= largest]
+    along += [{"axis": "side", "method": m, "images": small // 5, "size": side, "patch": side // 16} for m in EPOCH for side in SIDES]
+    return along + [{"axis": "patches", "method": "patchgan", "images": small, "size": 64, "patch": p} for p in PATCHES]
+
+
+def point(method: str, images: int, size: int, patch: int, device: str) -> dict[str, float]:
+    """Seconds of one epoch of each stage and of scoring as many images, and the peak memory of both in MiB."""
+    changes = dict(EPOCH[method])
+    if method == "patchgan":
+        changes |= {"patch": patch, "boxes": tuple(max(1, side * 4 // patch) for side in (4, 2, 3)) if size == 64 else (4, 2, 3)}
+    X = some_images(images, size)
+    before = psutil.Process().memory_info().rss / 2**20
+    detector = make_detector(method, changes=changes, seed=0, device=device, progress=False)
+    with measured(device) as fit:
+        detector.fit(X, X[:32], X_threshold=X[32:64])
+    with measured(device) as score:
+        scores = detector.novelty_score(X)
+    assert np.isfinite(scores).all()
+    return {"fit": fit.seconds, "score": score.seconds, "memory": max(fit.megabytes, score.megabytes), "before": before}
+
+
+def measure_growth(device: str, largest: int) -> list[dict]:
+    """Every point, each in a new process, so that memory is its own."""
+    found = []
+    for where in points(largest):
+        words = [str(where[name]) for name in ("method", "images", "size", "patch")]
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.growth", *words, device, str(torch.get_num_threads())],
+            capture_output=True, text=True, cwd=ROOT, check=True,
+        )  # fmt: skip
+        found.append({**where, **json.loads(done.stdout)})
+        print(f"{' '.join(words)}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    return found
+
+
+if __name__ == "__main__":
+    method, images, size, patch, device, threads = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    print(json.dumps(point(method, int(images), int(size), int(patch), device)))

@@ -1,0 +1,48 @@
+"""The machine and what it can do at most: arithmetic and memory traffic, measured in the same run as everything else."""
+
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from benchmarks.timing import timed
+from novkit.provenance import provenance
+
+_MATRIX = {"cpu": 2048, "cuda": 8192}
+_COPIED = {"cpu": 2**28, "cuda": 2**31}  # bytes: far more than any cache holds
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Operations and bytes a second: of a large matrix product, and of a large copy (read and written bytes both counted)."""
+
+    operations: float
+    bytes: float
+    precision: str
+
+    def least_seconds(self, operations: float, moved: float) -> float:
+        """No program with these operations and bytes can be faster on this machine."""
+        return max(operations / self.operations, moved / self.bytes)
+
+
+def measure_ceilings(device: torch.device) -> Ceilings:
+    """Median of five each; on a GPU in bfloat16, as training is there."""
+    kind = device.type if device.type in _MATRIX else "cpu"
+    precision = torch.bfloat16 if kind == "cuda" else torch.float32
+    n = _MATRIX[kind]
+    a, b = (torch.ones(n, n, device=device, dtype=precision) for _ in range(2))
+    product = timed(lambda: a @ b, device)
+    source = torch.ones(_COPIED[kind] // 4, device=device)
+    target = torch.empty_like(source)
+    copy = timed(lambda: target.copy_(source), device)
+    return Ceilings(2 * n**3 / product.median, 2 * _COPIED[kind] / copy.median, str(precision).removeprefix("torch."))
+
+
+def describe(device: torch.device) -> dict[str, object]:
+    """What the numbers were measured on; `busy_before` is the share of the processor that others used just then."""
+    return {
+        **provenance(str(device)),
+        "threads": torch.get_num_threads(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "busy_before": round(psutil.cpu_percent(1.0) / 100, 2),
+    }

@@ -1,0 +1,113 @@
+"""The benchmarks: what they count is right, what they compare is alike, and the page says what was measured."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import against, cases, growth, machine, page
+from benchmarks.cases import training
+from benchmarks.machine import Ceilings
+from benchmarks.timing import counted, timed
+from novkit.tend.settings import TendSettings
+
+CPU = torch.device("cpu")
+
+
+def test_operations_and_bytes_of_a_product_are_counted():
+    a, b = torch.ones(8, 16), torch.ones(16, 4)
+    assert counted(lambda: a @ b) == (2 * 8 * 16 * 4, 4 * (8 * 16 + 16 * 4 + 8 * 4))
+
+
+def test_a_gradient_costs_twice_its_forward_pass():
+    layer, x = nn.Linear(32, 8), torch.ones(4, 32, requires_grad=True)
+    forward, _ = counted(lambda: layer(x))
+    both, _ = counted(lambda: layer(x).sum().backward())
+    assert both == 3 * forward == 3 * 2 * 4 * 32 * 8
+
+
+def test_what_is_timed_is_called_and_the_median_is_the_middle_one():
+    calls = []
+    timing = timed(lambda: calls.append(0), repeats=5, warm=2)
+    assert len(calls) == len(timing.seconds) + 2 >= 7
+    assert timing.spread[0] <= timing.median <= timing.spread[1]
+
+
+def test_the_limit_is_what_is_scarcer():
+    ceilings = Ceilings(operations=100.0, bytes=10.0, precision="float32")
+    assert ceilings.least_seconds(200, 10) == 2
+    assert ceilings.least_seconds(200, 50) == 5
+
+
+def test_a_training_step_is_timed_through_novkits_own_loop():
+    settings = TendSettings.quick(warmup=0, epochs=cases.EPOCHS, width=4, embedding=8)
+    measured = training(lambda: cases.tend_stage_2(settings, 16), CPU, 16, 4)
+    assert measured.images == 4
+    assert len(measured.timing.seconds) == cases.EPOCHS - cases.UNCOUNTED
+    assert measured.operations > 0
+    assert measured.bytes > 0
+
+
+def test_the_published_step_learns_what_ours_learns():
+    """One plain step's losses are those of our own objective: the comparison is of speed alone."""
+    settings = TendSettings(warmup=0, epochs=2, width=4, embedding=8)
+    objective = cases.tend_stage_2(settings, 256)
+    network = objective.network.eval()
+    network.centre.fill_(0.1)
+    x, t = torch.rand(2, 3, 1, 256, 256, generator=torch.Generator().manual_seed(0))
+    ours = objective.losses(x, t, "margin")
+    torch.testing.assert_close(ours["classification"], against._classification(network, x, t))
+    torch.testing.assert_close(ours["margin"], against._margin(network, x, t, settings.radius))
+
+
+@pytest.mark.parametrize("which", against.PUBLISHED)
+def test_imagemagick_in_memory_draws_what_we_draw(which):
+    pytest.importorskip("wand.image", reason="Wand or ImageMagick is not installed", exc_type=ImportError)
+    rows, columns = np.mgrid[:256, :256]
+    picture = (128 + 100 * np.sin(columns / 23) * np.cos(rows / 31)).astype(np.uint8)
+    ours = against.published(torch.from_numpy(picture)[None, None].float() / 255, which)[0, 0].numpy() * 255
+    assert np.median(np.abs(ours - against.magick(picture, which))) <= 2
+
+
+def test_growth_measures_time_and_memory_of_its_own_process():
+    found = growth.point("pixel_zscore", 200, 64, 4, "cpu")
+    assert found["memory"] >= found["before"] > 0
+    assert min(found["fit"], found["score"]) > 0
+    assert {point["axis"] for point in growth.points(3_000)} == {"images", "side", "patches"}
+    assert max(point["images"] for point in growth.points(3_000)) == 3_000
+
+
+def test_the_page_says_what_was_measured_and_what_was_not(tmp_path):
+    case = {"images_per_second": 1234.0, "images": 2, "seconds": [1.0], "operations": 4e9, "bytes": 6e6, "of_limit": 0.25}
+    run = {
+        "machine": machine.describe(CPU),
+        "ceilings": {"operations": 1e11, "bytes": 1e10, "precision": "float32"},
+        "cases": {"a step": case, "drawing": {**case, "operations": 0, "bytes": 0, "of_limit": None}},
+    }
+    text = page.write_page(json.loads(json.dumps({"speed_cpu": run})), tmp_path / "BENCHMARKS.md").read_text(encoding="utf-8")
+    assert "| a step | 1,234 | 2.000 | 3.0 | 25% |" in text
+    assert "| drawing | 1,234 | – | – | – |" in text
+    assert text.count("not measured") == len(page.GPU_GOALS)
+    assert "Not measured: no such machine was at hand" in text
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0])
+def test_the_exponent_is_the_slope_on_logarithmic_axes(exponent):
+    line = [{"at": n, "fit": 1e-3 * n**exponent} for n in (10, 1_000, 10_000)]
+    assert float(page._exponent(line, "fit")) == pytest.approx(exponent, abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None and shutil.which("google-chrome") is None, reason="no browser to draw with")
+def test_growth_is_drawn(tmp_path):
+    (tmp_path / "docs" / "images").mkdir(parents=True)
+    points = [
+        {"axis": "images", "method": "tend", "images": n, "size": 64, "patch": 4, "fit": n / 100, "score": n / 1000, "memory": 500.0}
+        for n in (1_000, 3_000)
+    ]
+    text = page.write_page({"growth_cpu": {"machine": machine.describe(CPU), "points": points}}, tmp_path / "BENCHMARKS.md").read_text()
+    assert "| images | tend | 1,000 … 3,000 | 1.00 | 1.00 | 500 … 500 |" in text
+    assert (tmp_path / "docs" / "images" / "growth_images_cpu.png").stat().st_size > 5_000
