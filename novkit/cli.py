@@ -139,10 +139,16 @@ def train(
     setting: Annotated[list[str] | None, typer.Option(help="Change a setting: name=value; repeat for several.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Fit a detector on the normal images of a data set and save it. Killed and started again, it goes on."""
+    """Fit a detector on the normal images of a data set and save it. Killed and started again, it goes on.
+
+    Several processes, started by `accelerate launch -m novkit train …`, share every batch; the first of them saves.
+    """
+    from contextlib import nullcontext
+
     import numpy as np
 
     from novkit.data.splits import split_by_group
+    from novkit.devices import is_main_process
     from novkit.files import alone
     from novkit.methods import make_detector
 
@@ -151,9 +157,11 @@ def train(
     workdir = out.with_name(f".{out.name}-checkpoints")
     detector = make_detector(method, profile.value, changes=_settings(setting or []), seed=seed, device=device, workdir=workdir)
     images = dataset.images
-    with alone(workdir, "run"):
+    with alone(workdir, "run") if is_main_process() else nullcontext():
         parts = (np.asarray(images[part]) for part in (split.train, split.calibration, split.threshold))
         detector.fit(next(parts), next(parts), X_threshold=next(parts))
+        if not is_main_process():
+            return
         detector.save(out)
         detector.discard_checkpoints()
     print(f"{method} fitted on {len(split.train)} normal images of {dataset.name}; saved in {out}")

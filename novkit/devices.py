@@ -66,6 +66,11 @@ def own_accelerator(device: str | torch.device = "auto", precision: str = "auto"
             state.update(old)
 
 
+def is_main_process() -> bool:
+    """Whether this process speaks and writes for all; of a run that `accelerate launch` or `torchrun` started, the first does."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 IMPLEMENTATION = ("fused", "foreach")
 """Options of an optimiser that say how it computes, not what: a run may go on with others."""
 

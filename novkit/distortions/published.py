@@ -169,7 +169,7 @@ def _matrix(which: str, height: int, width: int) -> csr_array:
             weight = (1 - abs(y - i)) * (1 - abs(x - j)) / spec.readings**2
             if spec.border == "tile":
                 i, j = i % height, j % width
-            kept = (0 <= i) & (i < height) & (0 <= j) & (j < width) & (weight > 0)
+            kept = (i >= 0) & (i < height) & (j >= 0) & (j < width) & (weight > 0)
             rows.append(row[kept])
             columns.append((i * width + j)[kept])
             weights.append(weight[kept])
