@@ -39,7 +39,7 @@ def depth_for(height: int, width: int) -> int:
 
 
 def _block(convolution: nn.Module, channels: int, batch_norm: bool) -> nn.Sequential:
-    return nn.Sequential(convolution, *([nn.BatchNorm2d(channels)] if batch_norm else []), nn.ReLU())
+    return nn.Sequential(convolution, *([nn.BatchNorm2d(channels)] if batch_norm else []), nn.ReLU(inplace=True))
 
 
 def convolutional_autoencoder(shape: tuple[int, int, int], width: int = 16, batch_norm: bool = False) -> Autoencoder:
@@ -55,7 +55,7 @@ def convolutional_autoencoder(shape: tuple[int, int, int], width: int = 16, batc
         encoder += _block(nn.Conv2d(before, after, 4, stride=2, padding=1), after, batch_norm)
     decoder = nn.Sequential()
     for before, after in zip(sizes[:0:-1], sizes[-2::-1], strict=True):
-        last = nn.Sigmoid() if after == channels and len(decoder) == 2 * (depth - 1) else nn.ReLU()
+        last = nn.Sigmoid() if after == channels and len(decoder) == 2 * (depth - 1) else nn.ReLU(inplace=True)
         decoder += nn.Sequential(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), last)
     return Autoencoder(encoder, decoder, (sizes[-1], height // 2**depth, columns // 2**depth))
 
@@ -65,9 +65,9 @@ def mlp_autoencoder(shape: tuple[int, int, int]) -> Autoencoder:
     sizes = [math.prod(shape), 256, 128, 64, 32]
     encoder, decoder = nn.Sequential(nn.Flatten()), nn.Sequential()
     for before, after in pairwise(sizes):
-        encoder += nn.Sequential(nn.Linear(before, after), nn.ReLU())
+        encoder += nn.Sequential(nn.Linear(before, after), nn.ReLU(inplace=True))
     for before, after in zip(sizes[:1:-1], sizes[-2:0:-1], strict=True):
-        decoder += nn.Sequential(nn.Linear(before, after), nn.ReLU())
+        decoder += nn.Sequential(nn.Linear(before, after), nn.ReLU(inplace=True))
     decoder += nn.Sequential(nn.Linear(sizes[1], sizes[0]), nn.Sigmoid(), nn.Unflatten(1, shape))
     return Autoencoder(encoder, decoder, (32,))
 
@@ -77,11 +77,11 @@ def small_rgb_autoencoder() -> Autoencoder:
     sizes = [3, 12, 24, 48]
     encoder, decoder = nn.Sequential(), nn.Sequential()
     for before, after in pairwise(sizes):
-        encoder += nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU())
+        encoder += nn.Sequential(nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU(inplace=True))
     for before, after in zip(sizes[:0:-1], sizes[-2::-1], strict=True):
         decoder.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))
         if after != 3:
-            decoder.append(nn.ReLU())
+            decoder.append(nn.ReLU(inplace=True))
     return Autoencoder(encoder, decoder, (48, 4, 4))
 
 
