@@ -1,6 +1,7 @@
 """The ablation: rescoring is what fitting with that setting gives, the table is what scikit-learn says of the scores."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from novkit.experiments.running import run_jobs
 from novkit.patchgan import PatchGanSettings
 from novkit.patchgan.settings import SCORE_SETTINGS
 from novkit.report.ablation import ablation_markdown, write_ablation
+from novkit.report.markdown import between_markers
 from novkit.results import load_scores
 from tests.conftest import blobs
 from tests.patchgan.small import TINY, fitted
@@ -91,3 +93,10 @@ def test_the_table_is_what_the_scores_say(tmp_path):
     assert "synthetic" in text
     assert f"{table.loc['mean', 'auroc_mean']:.3f}" in text
     assert f"{table.loc['mean', 'auroc_mean']:.3f}" in ablation_markdown(tmp_path)
+
+
+def test_the_notes_show_the_stored_ablation():
+    """The table of the notes is what `novkit ablate patchgan` prints from the stored records."""
+    root = Path(__file__).parent.parent / "results"
+    page = (root / "NOTES.md").read_text(encoding="utf-8")
+    assert between_markers(page, ablation_markdown(root / "ablation"), "NOTES.md", "ablation") == page
