@@ -1,6 +1,7 @@
 """Reconstruction error of an autoencoder: what it has not learnt to draw, it draws badly."""
 
 import copy
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -14,10 +15,11 @@ from novkit.images import batches, to_tensor
 from novkit.seeding import seed_for, seeded
 from novkit.tend.networks import Autoencoder, convolutional_autoencoder
 from novkit.tend.objectives import Reconstruction
-from novkit.training import History, LoopSettings, Objective, train
+from novkit.training import History, LoopSettings, Objective, Step, train
 
 SCORING_BATCH = 256
 ATTEMPTS = 3
+GIVEN_UP = 3  # epochs of one and the same picture, from which no gradient leads back
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +81,12 @@ def train_autoencoder(
     s: AutoencoderSettings = detector.settings_
     start = copy.deepcopy(autoencoder.state_dict())
     for attempt in range(ATTEMPTS):
-        objective = Reconstruction(autoencoder, lr=s.lr / 3**attempt, weight_decay=s.weight_decay)
+        objective = _WatchedReconstruction(autoencoder, lr=s.lr / 3**attempt, weight_decay=s.weight_decay)
         part = "autoencoder" if attempt == 0 else f"autoencoder_attempt_{attempt + 1}"
-        history = run_training(detector, part, objective, images, val, s.epochs if epochs is None else epochs)
-        if len(val) < 2 or not draws_one_picture(autoencoder, val, detector.device):
-            return history
+        with suppress(_Collapsed):
+            history = run_training(detector, part, objective, images, val, s.epochs if epochs is None else epochs)
+            if len(val) < 2 or not draws_one_picture(autoencoder, val, detector.device):
+                return history
         autoencoder.load_state_dict(start)
     least = s.lr / 3 ** (ATTEMPTS - 1)
     raise TrainingError(
@@ -91,15 +94,31 @@ def train_autoencoder(
     )
 
 
+class _Collapsed(TrainingError):
+    """The autoencoder draws the same picture of every image."""
+
+
+class _WatchedReconstruction(Reconstruction):
+    """Reconstruction that is given up once its held-out pictures have all been the same for GIVEN_UP epochs, the last one among them."""
+
+    same = 0
+
+    def validate(self, images: np.ndarray, step: Step) -> dict[str, float]:
+        self.same = self.same + 1 if len(images) > 1 and draws_one_picture(self.modules["autoencoder"], images, step.device) else 0
+        if self.same == GIVEN_UP:
+            raise _Collapsed("The autoencoder has collapsed.")
+        return super().validate(images, step)
+
+
 @torch.no_grad()  # not inference_mode: the network may be trained on
-def draws_one_picture(autoencoder: nn.Module, images: np.ndarray, device: str) -> bool:
+def draws_one_picture(autoencoder: nn.Module, images: np.ndarray, device: str | torch.device) -> bool:
     """Whether the reconstructions of different images are the same: it has collapsed, and its error measures the image alone."""
     some = to_tensor(images[:SCORING_BATCH], place(autoencoder, device))
     drawn = autoencoder(some).float()
     return float(drawn.std(dim=0).mean()) < 1e-6 * float(some.std(dim=0).mean())
 
 
-def place(network: nn.Module, device: str) -> torch.device:
+def place(network: nn.Module, device: str | torch.device) -> torch.device:
     """Move a fitted network to where the detector scores; returns that device."""
     chosen = pick_device(device)
     network.to(device=chosen, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

@@ -95,21 +95,23 @@ def test_impossible_settings_are_refused(kind, changes):
         kind(**changes)
 
 
-def test_an_autoencoder_that_draws_one_picture_starts_again_at_a_lower_rate(monkeypatch):
+@pytest.mark.parametrize("epochs", [2, 5])  # seen at the end, and after a few epochs
+def test_an_autoencoder_that_draws_one_picture_starts_again_at_a_lower_rate(monkeypatch, epochs):
     """From the same weights, at a third of the rate; what it learnt first is forgotten."""
-    rates, starts, verdicts = [], [], iter([True, False])
-    plain = autoencoder_module.Reconstruction
+    rates, starts = [], []
+    plain = autoencoder_module._WatchedReconstruction
 
     def watched(network, *, lr, weight_decay):
         rates.append(lr)
         starts.append({name: value.clone() for name, value in network.state_dict().items()})
         return plain(network, lr=lr, weight_decay=weight_decay)
 
-    monkeypatch.setattr(autoencoder_module, "Reconstruction", watched)
-    monkeypatch.setattr(autoencoder_module, "draws_one_picture", lambda *a: next(verdicts))
-    settings = AutoencoderSettings(width=4, latent=8, epochs=2)
-    AutoencoderDetector(settings, device="cpu", progress=False).fit(blobs(64))
+    monkeypatch.setattr(autoencoder_module, "_WatchedReconstruction", watched)
+    monkeypatch.setattr(autoencoder_module, "draws_one_picture", lambda *a: len(rates) == 1)  # the first attempt's
+    settings = AutoencoderSettings(width=4, latent=8, epochs=epochs)
+    detector = AutoencoderDetector(settings, device="cpu", progress=False).fit(blobs(64))
     assert rates == [settings.lr, settings.lr / 3]
+    assert len(detector.history_["autoencoder"].epochs) == epochs
     assert all(torch.equal(starts[0][name], starts[1][name]) for name in starts[0])
 
 
@@ -126,3 +128,13 @@ def test_an_autoencoder_that_cannot_learn_is_an_error(monkeypatch):
     monkeypatch.setattr(autoencoder_module, "draws_one_picture", lambda *a: True)
     with pytest.raises(TrainingError, match="the same picture of every held-out image"):
         AutoencoderDetector(AutoencoderSettings(width=4, latent=8, epochs=2), device="cpu", progress=False).fit(blobs(64))
+
+
+def test_what_is_lost_is_given_up_early(monkeypatch):
+    given, validations = autoencoder_module.GIVEN_UP, []
+    plain = autoencoder_module.Reconstruction.validate
+    monkeypatch.setattr(autoencoder_module.Reconstruction, "validate", lambda *a: validations.append(1) or plain(*a))
+    monkeypatch.setattr(autoencoder_module, "draws_one_picture", lambda *a: True)
+    with pytest.raises(TrainingError, match="the same picture"):
+        AutoencoderDetector(AutoencoderSettings(width=4, latent=8, epochs=50), device="cpu", progress=False).fit(blobs(64))
+    assert len(validations) == autoencoder_module.ATTEMPTS * (given - 1)
