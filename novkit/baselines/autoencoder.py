@@ -19,7 +19,7 @@ from novkit.training import History, LoopSettings, Objective, Step, train
 
 SCORING_BATCH = 256
 ATTEMPTS = 3
-GIVEN_UP = 3  # epochs of one and the same picture, from which no gradient leads back
+GIVEN_UP = 3  # epochs without a gradient that would lead on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +99,25 @@ class _Collapsed(TrainingError):
 
 
 class _WatchedReconstruction(Reconstruction):
-    """Reconstruction that is given up once its held-out pictures have all been the same for GIVEN_UP epochs, the last one among them."""
+    """Reconstruction that is given up once it has been `stuck` for GIVEN_UP epochs in a row."""
 
-    same = 0
+    stuck_for = 0
+    last_loss = float("inf")
 
     def validate(self, images: np.ndarray, step: Step) -> dict[str, float]:
-        self.same = self.same + 1 if len(images) > 1 and draws_one_picture(self.modules["autoencoder"], images, step.device) else 0
-        if self.same == GIVEN_UP:
+        values = super().validate(images, step)
+        stuck = len(images) > 1 and self.stuck(images, values["loss"], step.device)
+        self.stuck_for, self.last_loss = self.stuck_for + 1 if stuck else 0, values["loss"]
+        if self.stuck_for == GIVEN_UP:
             raise _Collapsed("The autoencoder has collapsed.")
-        return super().validate(images, step)
+        return values
+
+    def stuck(self, images: np.ndarray, loss: float, device: torch.device) -> bool:
+        """One picture for all; or hardly another, worse than the mean picture would be, and getting no better (a saturated sigmoid)."""
+        if draws_one_picture(self.modules["autoencoder"], images, device):
+            return True
+        still = abs(loss - self.last_loss) <= 1e-3 * loss
+        return still and loss > 1.1 * float(to_tensor(images).var(dim=0, correction=0).mean())
 
 
 @torch.no_grad()  # not inference_mode: the network may be trained on

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
+from torch import nn
 
 from novkit.baselines import (
     AutoencoderDetector,
@@ -15,6 +16,7 @@ from novkit.baselines import (
     StatisticSettings,
 )
 from novkit.baselines import autoencoder as autoencoder_module
+from novkit.batching import Step
 from novkit.errors import NotFittedError, SettingsError, TrainingError
 from novkit.methods import load_detector
 from tests.conftest import blobs
@@ -137,4 +139,26 @@ def test_what_is_lost_is_given_up_early(monkeypatch):
     monkeypatch.setattr(autoencoder_module, "draws_one_picture", lambda *a: True)
     with pytest.raises(TrainingError, match="the same picture"):
         AutoencoderDetector(AutoencoderSettings(width=4, latent=8, epochs=50), device="cpu", progress=False).fit(blobs(64))
-    assert len(validations) == autoencoder_module.ATTEMPTS * (given - 1)
+    assert len(validations) == autoencoder_module.ATTEMPTS * given
+
+
+def test_a_saturated_network_is_stuck_and_one_on_the_mean_picture_is_not():
+    """Black pictures of images that have light in them: no gradient. The mean picture, where learning begins, is left alone."""
+    X = np.random.default_rng(0).integers(60, 200, (8, 1, 16, 16), dtype=np.uint8)
+    mean = torch.from_numpy(X / 255).float().mean(dim=0)
+    black, middle = torch.full_like(mean, 1e-5), mean
+    for picture, expected in ((black, True), (middle, False)):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(256, 256), nn.Unflatten(1, (1, 16, 16)))
+        nn.init.normal_(network[1].weight, std=1e-5)  # pictures differ, if hardly
+        with torch.no_grad():
+            network[1].bias.copy_(picture.flatten())
+        objective = autoencoder_module._WatchedReconstruction(network, lr=1e-3, weight_decay=0.0)
+        step = Step(0, 0, -1, torch.device("cpu"))
+        with torch.inference_mode():
+            assert not autoencoder_module.draws_one_picture(network, X, "cpu")
+            for _ in range(autoencoder_module.GIVEN_UP):
+                objective.validate(X, step)
+            assert (objective.stuck_for > 0) == expected
+            if expected:
+                with pytest.raises(TrainingError, match="collapsed"):
+                    objective.validate(X, step)
