@@ -75,7 +75,8 @@ def train_autoencoder(
 ) -> History:
     """Teach `autoencoder` to reconstruct; also the first stage of the baselines that score its embeddings. None: settings' epochs.
 
-    Dark images can kill it in its first steps: the sigmoid closes and no gradient is left. Then it starts again at a third of the rate [O].
+    Dark images can kill it in its first steps: the sigmoid closes and no gradient is left. Then it starts again at a third of the rate,
+    from pictures as bright as the images are [O].
     Raises TrainingError where that does not help.
     """
     s: AutoencoderSettings = detector.settings_
@@ -88,10 +89,20 @@ def train_autoencoder(
             if len(val) < 2 or not draws_one_picture(autoencoder, val, detector.device):
                 return history
         autoencoder.load_state_dict(start)
+        draw_brightness(autoencoder, images)
     least = s.lr / 3 ** (ATTEMPTS - 1)
     raise TrainingError(
         f"The autoencoder draws the same picture of every held-out image, at lr {s.lr:g} and down to {least:g}: change lr or seed."
     )
+
+
+@torch.no_grad()
+def draw_brightness(autoencoder: nn.Module, images: np.ndarray) -> None:
+    """Set the last layer's bias so that untrained pictures have the images' mean brightness: half grey is far from dark images."""
+    layers = [layer for layer in autoencoder.modules() if isinstance(layer, nn.ConvTranspose2d | nn.Linear)]
+    if layers and layers[-1].bias is not None:
+        mean = to_tensor(images[:SCORING_BATCH]).mean().clamp(1e-3, 1 - 1e-3)
+        layers[-1].bias.fill_(torch.logit(mean))
 
 
 class _Collapsed(TrainingError):
@@ -99,33 +110,27 @@ class _Collapsed(TrainingError):
 
 
 class _WatchedReconstruction(Reconstruction):
-    """Reconstruction that is given up once it has been `stuck` for GIVEN_UP epochs in a row."""
+    """Reconstruction that is given up once its held-out pictures have all been the same for GIVEN_UP epochs in a row."""
 
-    stuck_for = 0
-    last_loss = float("inf")
+    same_for = 0
 
     def validate(self, images: np.ndarray, step: Step) -> dict[str, float]:
-        values = super().validate(images, step)
-        stuck = len(images) > 1 and self.stuck(images, values["loss"], step.device)
-        self.stuck_for, self.last_loss = self.stuck_for + 1 if stuck else 0, values["loss"]
-        if self.stuck_for == GIVEN_UP:
+        same = len(images) > 1 and draws_one_picture(self.modules["autoencoder"], images, step.device)
+        self.same_for = self.same_for + 1 if same else 0
+        if self.same_for == GIVEN_UP:
             raise _Collapsed("The autoencoder has collapsed.")
-        return values
-
-    def stuck(self, images: np.ndarray, loss: float, device: torch.device) -> bool:
-        """One picture for all; or hardly another, worse than the mean picture would be, and getting no better (a saturated sigmoid)."""
-        if draws_one_picture(self.modules["autoencoder"], images, device):
-            return True
-        still = abs(loss - self.last_loss) <= 1e-3 * loss
-        return still and loss > 1.1 * float(to_tensor(images).var(dim=0, correction=0).mean())
+        return super().validate(images, step)
 
 
 @torch.no_grad()  # not inference_mode: the network may be trained on
 def draws_one_picture(autoencoder: nn.Module, images: np.ndarray, device: str | torch.device) -> bool:
-    """Whether the reconstructions of different images are the same: it has collapsed, and its error measures the image alone."""
+    """Whether it has collapsed, and its error measures the image alone: reconstructions of different images are the same, or as good
+    as black or white (a closed sigmoid lets no gradient through).
+    """
     some = to_tensor(images[:SCORING_BATCH], place(autoencoder, device))
     drawn = autoencoder(some).float()
-    return float(drawn.std(dim=0).mean()) < 1e-6 * float(some.std(dim=0).mean())
+    same = float(drawn.std(dim=0).mean()) < 1e-6 * float(some.std(dim=0).mean())
+    return same or bool(drawn.mean() < 0.05 * some.mean()) or bool((1 - drawn).mean() < 0.05 * (1 - some).mean())
 
 
 def place(network: nn.Module, device: str | torch.device) -> torch.device:
