@@ -5,15 +5,17 @@ SEEDS ?= 1
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help install reproduce lab notebooks docs lint test test-quick test-long
+.PHONY: help install reproduce lab assignments notebooks docs lint test test-quick test-long reliability
 
 help:
 	@echo "make install     the environment, in $(VENV)"
 	@echo "make reproduce   train, score and report on the embedded data (SEEDS=3 for more)"
 	@echo "make lab         JupyterLab on notebooks/"
 	@echo "make notebooks   run all notebooks and store their outputs (draws pictures with Chromium or Chrome)"
+	@echo "make assignments what students get, and solutions, from the scripts of the assignments"
 	@echo "make docs        README, docs, notebooks and API as one site that needs no network: build/site/index.html"
 	@echo "make test        lint, types and tests; test-quick: the short ones; test-long: campaigns"
+	@echo "make reliability all tests and campaigns, and RELIABILITY.md from what came out"
 
 install: $(VENV)/installed.txt
 
@@ -23,7 +25,7 @@ $(VENV)/installed.txt: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip freeze > $@
 
 $(VENV)/installed-dev.txt: $(VENV)/installed.txt
-	$(INSTALL) ".[notebooks,dev]"
+	$(INSTALL) ".[notebooks,teach,dev]"
 	@$(BIN)/python -m pip freeze > $@
 
 reproduce: install
@@ -31,6 +33,9 @@ reproduce: install
 
 lab: install
 	$(BIN)/python -m jupyterlab notebooks
+
+assignments: $(VENV)/installed-dev.txt
+	$(BIN)/python -m notebooks.assignments.build
 
 notebooks: $(VENV)/installed-dev.txt
 	$(BIN)/python -m notebooks.build
@@ -51,3 +56,6 @@ test-quick: $(VENV)/installed-dev.txt
 
 test-long: $(VENV)/installed-dev.txt
 	$(BIN)/python -m pytest
+
+reliability: $(VENV)/installed-dev.txt
+	$(BIN)/python -m tests.reliability run

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 _LOADED = {("link", "href"), ("object", "data"), ("video", "poster")}
+_COLOURS = re.compile(r'<span class="[\w -]*">|</span>')  # of highlighted code: most of a page's tags, and they name nothing
 _STYLE = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)")
 
 
@@ -56,7 +57,7 @@ def _loaded_by(style: str) -> list[str]:
 def read(file: Path, _changed: int) -> Page:
     """The names, links and loads of an HTML file; `_changed`: when it was written."""
     reader = _Reader()
-    reader.feed(file.read_text(encoding="utf-8"))
+    reader.feed(_COLOURS.sub("", file.read_text(encoding="utf-8")))
     return reader.page
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from novkit.devices import IMPLEMENTATION
-from novkit.errors import SettingsError, StoredFileError
+from novkit.errors import NovkitError, SettingsError, StoredFileError
 from novkit.files import discard, read_json, replacing_folder, write_json, writer_lives
 
 FORMAT = 1  # of checkpoints
@@ -109,6 +109,8 @@ class CheckpointFolder:
             if state["format"] != FORMAT:
                 raise SettingsError(f"{path} was written by another version of novkit: choose another folder, or delete this one.")
             self._check_same_run(state["run"])
+            if not (isinstance(state["epoch"], int) and isinstance(state["best_epoch"], int) and isinstance(state["history"], list)):
+                raise StoredFileError(f"The checkpoint {path} is damaged (its epochs are no numbers).")
             parts = {part: _read_tensors(path / f"{part}.safetensors", digest) for part, digest in state["digests"].items()}
             return Checkpoint(
                 epoch=state["epoch"],
@@ -119,10 +121,10 @@ class CheckpointFolder:
                 optimizers=_unflatten(parts["optimizers"], state["optimizers"]),
                 history=state["history"],
             )
-        except (KeyError, TypeError, AttributeError, OSError, safetensors.SafetensorError) as error:
-            if isinstance(error, StoredFileError):
+        except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError, safetensors.SafetensorError) as error:
+            if isinstance(error, NovkitError):
                 raise
-            raise StoredFileError(f"The checkpoint {path} is damaged ({error!r}).") from error
+            raise StoredFileError(f"The checkpoint {path} is damaged ({' '.join(repr(error).split())[:200]}).") from error
 
     def _check_same_run(self, stored: dict[str, Any]) -> None:
         if stored != self.run:

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from novkit.errors import NovkitError, SettingsError
+from novkit.teaching.commands import register as register_teaching
 
 app = typer.Typer(help="Novelty detection in medical images, taught and reproduced.", no_args_is_help=True, add_completion=False)
 data_app = typer.Typer(help="Data sets: what there is, what is in one, and getting one ready.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 notebooks_app = typer.Typer(help="The notebooks: a working copy of your own.", no_args_is_help=True)
 app.add_typer(notebooks_app, name="notebooks")
+register_teaching(app)
 
 
 class Profile(StrEnum):
@@ -44,7 +46,8 @@ def main() -> None:
         sentence = _sentence(error)
         if sentence is None:
             raise
-        print(f"Error: {sentence}", file=sys.stderr)
+        plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in sentence)  # names can hold terminal codes
+        print(f"Error: {plain}", file=sys.stderr)
         sys.exit(1)
 
 

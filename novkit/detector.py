@@ -1,7 +1,10 @@
 """The contract every method keeps: fitted on normal images only, higher score = more novel."""
 
 import shutil
+import threading
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,6 +14,7 @@ from numpy.typing import ArrayLike
 from safetensors.torch import load_file, save
 from sklearn.base import BaseEstimator, OutlierMixin
 from torch import Tensor
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from novkit.devices import pick_device as pick_device
 from novkit.errors import DataError, NotFittedError, NovkitError, StoredFileError, TrainingError
@@ -21,6 +25,24 @@ FORMAT = 1  # of saved detectors
 
 REGISTRY: dict[str, type["Detector"]] = {}
 """Every method by its id; filled as the methods' modules are imported."""
+
+
+@contextmanager
+def _no_larger_than(limit: int, folder: Path) -> Iterator[None]:
+    """Stop where this thread builds a network of more than `limit` numbers: settings can claim what no memory holds."""
+    built, thread = 0, threading.get_ident()
+
+    def count(_: Any, __: str, parameter: Any) -> None:
+        nonlocal built
+        built += parameter.numel() if parameter is not None and threading.get_ident() == thread else 0
+        if built > limit:
+            raise StoredFileError(f"The saved detector {folder} claims to be larger than its weights: fit and save it again.")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 class Presets:
@@ -127,7 +149,10 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def components(self, X: ArrayLike | Tensor) -> dict[str, np.ndarray]:
         """The novelty score under "score" and what it is made of (probability, distance, …), each (n,) or (n, patches), float64."""
-        return self._components(self._checked(X))
+        found = self._components(self._checked(X))
+        if not np.isfinite(found["score"]).all():
+            raise TrainingError(f"{self.method} gives scores that are NaN or infinite: fit it again.")
+        return found
 
     def novelty_score(self, X: ArrayLike | Tensor) -> np.ndarray:
         """(n,) float64: higher = more novel. An image's score does not depend on the others in the batch."""
@@ -194,7 +219,8 @@ class Detector(OutlierMixin, BaseEstimator):
         meta = read_json(folder / "detector.json", "saved detector")
         try:
             if meta["format"] != FORMAT:
-                raise StoredFileError(f"{folder} was saved in format {meta['format']}, this novkit reads {FORMAT}: fit and save it again.")
+                written = str(meta["format"])[:20]
+                raise StoredFileError(f"{folder} was saved in format {written}, this novkit reads {FORMAT}: fit and save it again.")
             kind = REGISTRY[meta["method"]]
             if not issubclass(kind, cls):
                 raise StoredFileError(f"{folder} holds a {meta['method']}, not a {cls.method}: load it with Detector.load.")
@@ -203,12 +229,18 @@ class Detector(OutlierMixin, BaseEstimator):
             detector.settings_ = detector.settings
             channels, height, width = (int(side) for side in meta["image_shape"])
             detector.image_shape_ = (channels, height, width)
-            detector._restore(load_file(folder / "weights.safetensors"), meta["extra"])
+            (folder / "weights.safetensors").open("rb").close()  # safetensors would call a file that may not be read missing
+            tensors = load_file(folder / "weights.safetensors")
             detector.threshold_ = float(meta["threshold"])
+            if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()) or not np.isfinite(detector.threshold_):
+                raise StoredFileError(f"The saved detector {folder} holds NaN or infinity: fit and save it again.")
+            with _no_larger_than(4 * sum(tensor.numel() for tensor in tensors.values()) + 10**6, folder):
+                detector._restore(tensors, meta["extra"])
         except NovkitError:
             raise
         except Exception as error:  # safetensors, torch and JSON each have errors of their own for a damaged file
-            raise StoredFileError(f"The saved detector {folder} is damaged ({error}): fit and save it again.") from error
+            words = " ".join(str(error).split())[:200]
+            raise StoredFileError(f"The saved detector {folder} is damaged ({words}): fit and save it again.") from error
         return detector  # type: ignore[return-value]
 
     # ---- what a method writes ------------------------------------------------------------------------------------

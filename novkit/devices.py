@@ -85,7 +85,7 @@ def adam(parameters: Iterable[nn.Parameter], **options: Any) -> torch.optim.Adam
 @contextmanager
 def own_random_state(device: torch.device) -> Iterator[None]:
     """Leave torch's global random state, on the CPU and on `device`, as it was."""
-    others, kind = ([], None) if device.type == "cpu" else ([device], device.type)
+    others, kind = ([], "cuda") if device.type == "cpu" else ([device], device.type)  # torch 2.11 wants a kind, also of no device
     with torch.random.fork_rng(devices=others, device_type=kind):
         yield
 

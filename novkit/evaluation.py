@@ -145,7 +145,7 @@ def image_metrics(
         auroc=value,
         auroc_low=low,
         auroc_high=high,
-        average_precision=float(average_precision_score(labels, values)),
+        average_precision=min(1.0, float(average_precision_score(labels, values))),  # a sum of shares: 1 + 2e-16 has been seen
         fpr95=fpr_at_tpr(labels, values),
     )
 
@@ -286,8 +286,8 @@ def pixel_metrics(maps: ArrayLike, masks: ArrayLike, body: ArrayLike | None = No
     n_novel, fpr = true_positive[-1], false_positive / false_positive[-1]
     called = (true_positive + false_positive)[1:]
     return PixelMetrics(
-        auroc=float(np.trapezoid(true_positive / n_novel, fpr)),
-        average_precision=float(np.sum(np.diff(true_positive) / n_novel * true_positive[1:] / called)),
+        auroc=min(1.0, float(np.trapezoid(true_positive / n_novel, fpr))),
+        average_precision=min(1.0, float(np.sum(np.diff(true_positive) / n_novel * true_positive[1:] / called))),
         best_dice=float(np.max(2 * true_positive[1:] / (called + n_novel))),
         pro30=_area_up_to(fpr, overlap, 0.3),
     )

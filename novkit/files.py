@@ -3,6 +3,7 @@
 import ctypes
 import glob
 import hashlib
+import io
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
+from PIL import Image
 
 from novkit.errors import StoredFileError
 
@@ -116,6 +118,7 @@ def alone(folder: str | Path, what: str) -> Iterator[None]:
     what: such as "run", for the message. Raises StoredFileError where the folder cannot be written.
     """
     folder = Path(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".run.lock")
@@ -130,6 +133,11 @@ def alone(folder: str | Path, what: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+        with suppress(OSError):  # a run that wrote nothing leaves nothing
+            if made and [path.name for path in folder.iterdir()] == [".run.lock"]:
+                (folder / ".run.lock").unlink()
+            for path in made:
+                path.rmdir()
 
 
 def writer_lives(path: Path) -> bool | None:
@@ -196,14 +204,26 @@ def write_json(path: str | Path, value: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def write_image(path: str | Path, image: Image.Image, kind: str) -> None:
+    """Write an image as `kind`, such as PNG, in one step. Through memory: on a disk that is full, Pillow cuts a file without a word."""
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
 def read_json(path: str | Path, what: str = "file") -> Any:
     """Read JSON; StoredFileError if it is missing or damaged. `what` names it in the message."""
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+            raise StoredFileError(f"The {what} {path} is no file: delete it and make it again.")
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StoredFileError(f"There is no {what} at {path}: check the path.") from error
+    except StoredFileError:
+        raise
     except OSError as error:
         raise StoredFileError(f"The {what} {path} could not be read ({error.strerror}): check its permissions.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, numbers of thousands of digits, tables in tables without end
         raise StoredFileError(f"The {what} {path} is damaged ({error}): delete it and make it again.") from error

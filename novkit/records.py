@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,7 +105,8 @@ class Record:
             raise DataError(problem)
         try:  # as they will be read back: lists for tuples, text keys
             object.__setattr__(self, "settings", json.loads(json.dumps(self.settings, allow_nan=False)))
-        except (TypeError, ValueError) as error:
+            json.dumps(self.settings, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
             raise DataError(
                 f"The field 'settings' of this record does not fit JSON ({error}): store plain numbers, text and lists."
             ) from error
@@ -137,8 +137,11 @@ class Record:
 # ---- checking --------------------------------------------------------------------------------------------------------
 
 
+_MOST = 1e300  # of any number here: twice as much can still be added
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 
 
 def _is_share(value: Any) -> bool:
@@ -146,11 +149,16 @@ def _is_share(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def _is_names(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) > 0 and all(isinstance(name, str) and name for name in value)
+    return isinstance(value, tuple) and len(value) > 0 and all(_is_text(name) and name for name in value)
+
+
+def _is_text(value: Any) -> bool:
+    """Text that can be written; half of a surrogate pair, which JSON can hold, cannot."""
+    return isinstance(value, str) and value.encode("utf-8", "ignore").decode() == value
 
 
 def _problem(record: Record) -> str | None:
@@ -160,9 +168,10 @@ def _problem(record: Record) -> str | None:
     wanted |= {name: (lambda value: _is_number(value) and value >= 0, "a number of at least 0") for name in _AMOUNTS}
     wanted |= {name: (_is_count, "a whole number of at least 0") for name in (*_COUNTS, "seed")}
     wanted |= {name: (_is_names, "a list of class names") for name in ("normal", "novel")}
-    wanted |= {name: (lambda value: isinstance(value, str) and bool(value), "text") for name in ("dataset", "device", "commit")}
-    wanted |= {name: (lambda value: isinstance(value, str), "text") for name in ("data_fingerprint", "machine", "variant", "scores")}
-    wanted |= {name: (lambda value: isinstance(value, dict), "a table of names and values") for name in ("settings", "versions")}
+    wanted |= {name: (lambda value: _is_text(value) and bool(value), "text") for name in ("dataset", "device", "commit")}
+    wanted |= {name: (_is_text, "text") for name in ("data_fingerprint", "machine", "variant", "scores")}
+    wanted["settings"] = (lambda value: isinstance(value, dict), "a table of names and values")
+    wanted["versions"] = (lambda value: isinstance(value, dict) and all(map(_is_text, [*value, *value.values()])), "a table of texts")
     wanted["synthetic"] = (lambda value: isinstance(value, bool), "true or false")
     wanted |= {
         "method": (lambda value: isinstance(value, str) and value in METHODS, f"one of {', '.join(METHODS)}"),

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from novkit.data.arrays import read_npz
+from novkit.data.untrusted import is_file
 from novkit.errors import DataError, StoredFileError
 from novkit.evaluation import Scores, mean_auroc
 from novkit.files import read_json, replacing, write_json
@@ -41,7 +43,7 @@ def load_results(path: str | Path) -> list[Record]:
         raise StoredFileError(f"{file} is no results file of schema {SCHEMA}: measure it again with this novkit.")
     records = [_parse(values, f"Record {index} of {file}") for index, values in enumerate(content["records"])]
     for index, record in enumerate(records):
-        if record.scores and not _inside(file.parent, record.scores, f"Record {index} of {file}").is_file():
+        if record.scores and not is_file(_inside(file.parent, record.scores, f"Record {index} of {file}")):
             raise StoredFileError(f"Record {index} of {file} names the scores {record.scores}, which are missing: measure it again.")
     return records
 
@@ -84,7 +86,8 @@ def add_record(
         old = {other.scores for other in records if other.run == record.run} - {name, ""}
         save_results(folder, [other for other in records if other.run != record.run] + [stored])
         for outdated in old:
-            (folder / outdated).unlink(missing_ok=True)
+            if outdated.startswith("scores/"):  # a changed results.json could name anything
+                (folder / outdated).unlink(missing_ok=True)
     return stored
 
 
@@ -140,7 +143,11 @@ def _parse(values: Any, where: str) -> Record:
 
 def _inside(folder: Path, name: str, where: str) -> Path:
     path = folder / name
-    if Path(name).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        inside = not Path(name).is_absolute() and path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # a name that no system has
+        inside = False
+    if not inside:
         raise StoredFileError(f"{where} names the scores {name}, outside its folder: move them beside results.json.")
     return path
 
@@ -165,9 +172,8 @@ def _packed(arrays: Mapping[str, Any]) -> bytes:
 
 def _unpacked(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except Exception as error:  # zip, zlib and NumPy each have errors of their own for a damaged file
+        return read_npz(path)
+    except (DataError, KeyError) as error:
         raise StoredFileError(f"The arrays {path} cannot be read ({error}): measure the run again.") from error
 
 

@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from novkit.data.reading import read_image
 from novkit.errors import DataError
-from novkit.files import replacing
+from novkit.files import replacing, write_image
 from novkit.images import chunks
 from novkit.methods import load_detector
 
@@ -28,7 +28,8 @@ def score_folder(
 ) -> tuple[int, int]:
     """Score every image below `folder`; returns how many there are and how many lie above the threshold.
 
-    out: CSV with path, score, threshold, novel (0 or 1) and the components of the score. maps: one float32 TIFF an image, same path.
+    out: CSV with path (below the folder), score, threshold, novel (0 or 1) and the components of the score.
+    maps: one float32 TIFF an image, same path.
     Images are resized to what the detector was fitted on. Raises DataError naming a file that cannot be read; then nothing is written.
     """
     folder, out = Path(folder), Path(out)
@@ -47,21 +48,26 @@ def score_folder(
             X = np.stack([_fitting(read_image(file, (height, width)), channels, file) for file in files[part]])
             values = fitted.components(X)
             for index, file in enumerate(files[part]):
-                row: dict[str, object] = {"path": file.relative_to(folder).as_posix(), "score": float(values["score"][index])}
+                row: dict[str, object] = {"path": _written(file.relative_to(folder).as_posix()), "score": float(values["score"][index])}
                 row |= {"threshold": fitted.threshold_, "novel": int(values["score"][index] > fitted.threshold_)}
                 row |= {name: float(value[index]) for name, value in values.items() if name != "score" and value.ndim == 1}
                 rows.append(row)
             if maps is not None:
                 for file, novelty in zip(files[part], fitted.novelty_map(X), strict=True):
                     target = Path(maps) / file.relative_to(folder).with_suffix(file.suffix + ".tiff")
-                    with replacing(target) as temporary:
-                        Image.fromarray(novelty.astype(np.float32)).save(temporary, format="TIFF")
+                    write_image(target, Image.fromarray(novelty.astype(np.float32)), "TIFF")
             bar.update(part.stop - part.start)
     with replacing(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
     return len(rows), sum(int(str(row["novel"])) for row in rows)
+
+
+def _written(path: str) -> str:
+    """A path as it stands in the CSV: "./" keeps a spreadsheet from taking it for a formula, bytes that are no text become escapes."""
+    path = path.encode("utf-8", "backslashreplace").decode()
+    return f"./{path}" if path.startswith(("=", "+", "-", "@", "\t", "\r")) else path
 
 
 def _fitting(image: np.ndarray, channels: int, file: Path) -> np.ndarray:

@@ -351,6 +351,17 @@ def test_building_runs_stores_and_keeps_ids(tiny):
     assert [cell.id for cell in second.cells] == [cell.id for cell in first.cells]
 
 
+def test_cells_keep_their_ids_when_others_come_go_and_change(tiny):
+    text = SCRIPT.format(value="42") + "".join(f"\n# %%\nprint({number})\n" for number in range(3))
+    tiny.write_text(text, encoding="utf-8")
+    old = build.with_source(tiny, None)
+    tiny.write_text(text.replace("# Tiny", "# Tiny\n\n# %%\nimport new").replace("# %%\nprint(1)\n", ""), encoding="utf-8")
+    new = build.with_source(tiny, old)
+    ids = {cell.source: cell.id for cell in old.cells}
+    assert [cell.id for cell in new.cells if cell.source in ids] == [ids[cell.source] for cell in new.cells if cell.source in ids]
+    assert len({cell.id for cell in new.cells}) == len(new.cells) == 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "value",

@@ -1,16 +1,19 @@
 """The stored notebooks: they run, what they state is checked, and what is stored is small, clean and seen without JavaScript."""
 
+import ast
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
+from jupyter_client.manager import start_new_kernel
 
 from notebooks import build
 
@@ -47,6 +50,74 @@ def test_notebook_runs_in_a_folder_of_its_own_and_says_what_is_stored(path, tmp_
     assert re.search(r"\b\d+ passed", done.stdout)
     left = {file.name for file in tmp_path.iterdir()} - {mine.name, "__pycache__"}
     assert not left, "a notebook leaves nothing behind that a second run would find"
+
+
+# ---- interrupted -----------------------------------------------------------------------------------------------------
+
+INTERRUPTED = {  # notebook -> cells to stop, by what they hold: after so many seconds, or when such a file is there; the last cell to rerun
+    "00": ([('load("brain"', 0.5)], "cases ="),  # into an empty cache
+    "08": ([("run_job(", 1.0)], "run_job("),
+    "12": ([("write_folder(folder)", "*_1.png"), ("measured(", "results.json")], "score_folder("),
+}
+
+
+class Student:
+    """A kernel in a folder, with an empty cache of its own, and the notebook's code cells."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.cells = [cell.source for cell in build.code_cells(read(path))]
+        self.work, own = folder / "work", {"NOVKIT_CACHE": str(folder / "cache"), "TMPDIR": str(folder / "temporary")}
+        for place in (self.work, folder / "temporary"):
+            place.mkdir()
+        environment = os.environ | own | {"CUDA_VISIBLE_DEVICES": ""}
+        self.manager, self.client = start_new_kernel(startup_timeout=300, cwd=str(self.work), env=environment)
+        imports = (node for cell in self.cells for node in ast.parse(cell).body if isinstance(node, ast.Import | ast.ImportFrom))
+        assert self.run("\n".join(map(ast.unparse, imports))) == "ok"  # whoever stops an import has to restart the kernel
+
+    def run(self, code: str, stop: float | str | None = None) -> str:
+        """Run a cell, perhaps interrupt it -> "ok", or the name of its error."""
+        before, sent = time.time(), self.client.execute(code)
+        if isinstance(stop, str):
+            while not self.has_written(stop, since=before):
+                assert time.time() < before + 60 * MINUTES, f"no {stop} was written"
+                time.sleep(0.01)
+        elif stop is not None:
+            time.sleep(stop)
+        if stop is not None:
+            self.manager.interrupt_kernel()
+        while (reply := self.client.get_shell_msg(timeout=60 * MINUTES))["parent_header"].get("msg_id") != sent:
+            continue
+        return reply["content"].get("ename", "ok")
+
+    def has_written(self, pattern: str, since: float) -> bool:
+        try:
+            return any(file.stat().st_mtime > since for file in (self.work.parent / "temporary").rglob(pattern))
+        except FileNotFoundError:  # a file or folder that was just taken away
+            return False
+
+    def run_from_the_top(self, count: int) -> None:
+        for cell in self.cells[:count]:
+            assert self.run(cell) == "ok", cell
+
+    def place(self, text: str) -> int:
+        return next(number for number, cell in enumerate(self.cells) if text in cell)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", INTERRUPTED)
+def test_a_notebook_that_was_interrupted_runs_again_from_the_top(number, tmp_path):
+    stops, last = INTERRUPTED[number]
+    student = Student(next(path for path in NOTEBOOKS if path.stem.startswith(number)), tmp_path)
+    try:
+        for text, stop in stops:
+            place = student.place(text)
+            student.run_from_the_top(place)
+            assert student.run(student.cells[place], stop) == "KeyboardInterrupt", f"{text} ended before it was stopped"
+        student.run_from_the_top(student.place(last) + 1)
+    finally:
+        student.client.stop_channels()
+        student.manager.shutdown_kernel(now=True)
+    assert list(student.work.iterdir()) == []
 
 
 # ---- what is stored --------------------------------------------------------------------------------------------------

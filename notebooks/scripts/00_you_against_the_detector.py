@@ -235,7 +235,11 @@ exercise_check("3", best_found, max(by_condition(), key=by_condition().get))
 # | [05](05_masks_and_reconstructor.ipynb) | Patch-GAN, part 1: masks, and a network that fills them |
 # | [06](06_the_adversarial_game.ipynb) | Patch-GAN, part 2: the discriminators, and ALOCC |
 # | [07](07_patch_ranking.ipynb) | patch ranking: from patch scores to one score and a map |
+# | [08](08_reproducing_auc_tables.ipynb) | the tables of AUROCs: one cell made again, the rest read with care |
+# | [09](09_reproducing_score_distributions.ipynb) | the distributions of scores behind the tables |
+# | [10](10_score_explorer.ipynb) | explorers: scores, distances, patches and distortions under your sliders |
 # | [11](11_how_evaluations_go_wrong.ipynb) | how evaluations go wrong, and what each mistake fakes |
+# | [12](12_your_own_images.ipynb) | your own images, and the real data sets |
 #
 # ## Is this computer ready?
 #

@@ -302,9 +302,8 @@ print("no condition's AUROC moves by more than 0.12:", all(np.ptp(values) < 0.12
 # ## 5. The other half: is the *code* unusual?
 #
 # The error is what the code leaves out. But the code itself may be odd: a head drawn perfectly from numbers no healthy head has. That
-# second question goes to a **one-class SVM** [P: among the compared methods], which puts a kernel on every training code $f_i$ and keeps
-# weights
-# $\alpha_i$ for the few that bound the crowd, the support vectors:
+# second question goes to a **one-class SVM** (Schölkopf et al. 2001; a method that the Patch-GAN paper compares itself with [P]). It puts
+# a kernel on every training code $f_i$ and keeps weights $\alpha_i$ for the few that bound the crowd, the support vectors:
 #
 # $$s(x) = -\log \sum_i \alpha_i \, e^{-\gamma \lVert f(x) - f_i \rVert^2}$$
 #
@@ -394,9 +393,22 @@ cloud(
 print("rank correlation of the two scores among healthy slices is below 0.3 in size:", abs(agreement) < 0.3)
 
 # %% [markdown]
-# They hardly agree, and need not: in the linear case the two are at right angles. Process engineers have long charted both, as *Q* (the
-# error) and Hotelling's *T²* (the distance within the code). Neither finds these lesions well. What both lack is any idea of **what could
-# be wrong**. Stage 2 gives the network one: invented wrongness.
+# They hardly agree, and need not. PCA shows why. Its code is the coordinates $c_1, \dots, c_k$ of the image along the first $k$ components,
+# and with the average image $\mu$, Pythagoras cuts the image's distance from it into two legs at right angles:
+#
+# $$\lVert x - \mu \rVert^2 = \underbrace{c_1^2 + \dots + c_k^2}_{\text{within the code}} + \underbrace{\lVert x - \hat x \rVert^2}_{Q}$$
+#
+# - $Q$, the error, asks: *how much of this image can the code not draw?*
+# - The SVM asks about the other leg: *is what the code does draw something usual?* The plainest such score is Hotelling's $T^2$, where each
+#   coordinate counts in units of its own variance $\lambda_j$ over the normal images:
+#
+# $$T^2 = \sum_{j=1}^{k} \frac{c_j^2}{\lambda_j}$$
+#
+# Knowing one leg of a right angle tells nothing about the other. A head of an odd shape, perfectly drawn, has a small $Q$ and a large
+# $T^2$; an ordinary head with a scratch across it, the other way round. Engineers who watch over factories have long charted both.
+#
+# Neither finds these lesions well. What both lack is any idea of **what could be wrong**. Stage 2 gives the network one: invented
+# wrongness.
 #
 # ## Exercises
 #
@@ -462,7 +474,7 @@ exercise_check("2", lambda: worst(100), -np.partition(-flat, 99, axis=1)[:, :100
 # </details>
 #
 # **Exercise 3: T² by hand.** With the first 64 components of `pca`, compute $T^2 = \sum_j c_j^2 / \lambda_j$ of every fresh slice: $c_j$
-# its coordinates, $\lambda_j$ their variances (`pca.explained_variance_`).
+# its coordinates, $\lambda_j$ their variances (`pca.explained_variance_`). Does it agree with $Q$, `left_over[:, 63]`?
 #
 # <details><summary>Hint</summary>
 #
@@ -495,5 +507,5 @@ exercise_check("3", t_squared, (PCA(64, whiten=True, svd_solver="full").fit(X).t
 # - Residuals against plain intensity: Meissen, Kaissis, Rueckert, *Challenging current semi-supervised anomaly segmentation methods for
 #   brain MRI*, BrainLes 2021.
 #
-# **Read next:** 03, where fake novelty teaches the network what to look for. In the library: `novkit/baselines/autoencoder.py`,
-# `novkit/baselines/ocsvm.py`.
+# **Read next:** [03](03_tend_stage_2.ipynb), where fake novelty teaches the network what to look for. In the library:
+# `novkit/baselines/autoencoder.py`, `novkit/baselines/ocsvm.py`.

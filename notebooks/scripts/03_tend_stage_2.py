@@ -22,7 +22,7 @@
 # - what the classifier then sees that the autoencoder missed, and where it still loses;
 # - what the warm-up is for.
 #
-# About 70 seconds and 1.3 GB on two cores; three small trainings; no network. The brain slices are *synthetic*. Marks: **[P]** the paper,
+# About 80 seconds and 1.3 GB on two cores; three small trainings; no network. The brain slices are *synthetic*. Marks: **[P]** the paper,
 # **[C]** its published code, **[O]** our own choice.
 
 # %%
@@ -455,7 +455,7 @@ exercise_check("2", fair)
 #     u = torch.rand(4, n, 1, 1, generator=generator)
 #     disc = soft_disc(*to_centred(pixel_centres(64, 64)), (0.8 * u[0] - 0.4, 0.8 * u[1] - 0.4), 0.35 + 0.2 * u[2])
 #     sign = torch.where(u[3] < 0.5, -1.0, 1.0)[:, None]
-#     return (images * (1 + 0.4 * sign * disc)).clamp(0, 1)
+#     return (images * (1 + 0.3 * sign * disc)).clamp(0, 1)
 #
 # mine = my_transform(x, torch_generator(7, "mine"))
 # print({name: round(separation(plain, stored(mine), number), 2) for name, number in NUMBERS.items()})
@@ -501,5 +501,5 @@ exercise_check("3", lambda: separation(fixed_x, fixed_t, jpeg_zeros) < 0.58)
 # - Shortcuts: Geirhos et al., *Shortcut learning in deep neural networks*, Nat. Mach. Intell. 2, 2020.
 # - Low-level clues: Doersch, Gupta, Efros, *Unsupervised visual representation learning by context prediction*, ICCV 2015.
 #
-# **Read next:** 04, the margin. In the library: `novkit/distortions/training.py`, `novkit/tend/objectives.py`; what was tried,
-# `results/NOTES.md`.
+# **Read next:** [04](04_the_margin.ipynb), the margin. In the library: `novkit/distortions/training.py`, `novkit/tend/objectives.py`;
+# what was tried, `results/NOTES.md`.

@@ -86,14 +86,14 @@ with torch.no_grad():
 
 # %% [markdown]
 # A perfect loss, and a network that says the same of everything. Deep SVDD forbids the cheat by hand: no bias terms, and a centre away
-# from the origin [P]. TEND makes it *expensive*: the images that must stay outside pay the full $R$ each.
+# from the origin (Ruff et al.). TEND makes it *expensive*: the images that must stay outside pay the full $R$ each.
 #
 # ## 2. Pull and push
 #
 # $$L_3 = \operatorname{mean}\,\lVert z(x) - c \rVert^2 \;+\; \operatorname{mean}\,\max\bigl(0,\; R - \lVert z(T(x)) - c \rVert^2\bigr)$$
 #
-# [C]. The first term pulls the normal images to the centre, the second pushes transformed ones until their **squared** distance exceeds
-# $R$.
+# The idea is [P], the formula [C]. The first term pulls the normal images to the centre, the second pushes transformed ones until their
+# **squared** distance exceeds $R$.
 
 # %%
 show_source(margin_loss)
@@ -557,5 +557,5 @@ exercise_check("3", ranked, (reference[None] < of_fresh["distance"][:, None]).me
 # - The sphere before networks: Tax, Duin, *Support vector data description*, Mach. Learn. 54, 2004.
 # - Digits: Alpaydin, Kaynak, *Optical recognition of handwritten digits*, UCI, 1998, as scikit-learn carries it.
 #
-# **Read next:** 05, where the second paper starts: masks. In the library: `novkit/tend/losses.py`, `novkit/tend/detector.py`,
-# `novkit/baselines/deep_svdd.py`.
+# **Read next:** [05](05_masks_and_reconstructor.ipynb), where the second paper starts: masks. In the library: `novkit/tend/losses.py`,
+# `novkit/tend/detector.py`, `novkit/baselines/deep_svdd.py`.

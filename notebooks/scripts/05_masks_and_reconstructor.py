@@ -516,5 +516,5 @@ exercise_check("3", precision_of_mine)
 # - Covers from disjoint masks: Zavrtanik, Kristan, Skočaj, *Reconstruction by inpainting for visual anomaly detection*, Pattern Recognit.
 #   112, 2021.
 #
-# **Read next:** 06, where a second network judges the restorations. In the library: `novkit/patchgan/masking.py`,
-# `novkit/patchgan/networks.py`.
+# **Read next:** [06](06_the_adversarial_game.ipynb), where a second network judges the restorations. In the library:
+# `novkit/patchgan/masking.py`, `novkit/patchgan/networks.py`.

@@ -521,5 +521,5 @@ exercise_check("3", lambda: perfect_logit(line), norm.logpdf(line, 0, 1) - norm.
 # - Games that do not settle: Mescheder, Geiger, Nowozin, *Which training methods for GANs do actually converge?*, ICML 2018.
 # - Correct or plausible: Blau, Michaeli, *The perception-distortion tradeoff*, CVPR 2018.
 #
-# **Read next:** 07, where 256 patch scores become one number and a map. In the library: `novkit/patchgan/objectives.py`,
-# `novkit/patchgan/losses.py`, `novkit/baselines/alocc.py`.
+# **Read next:** [07](07_patch_ranking.ipynb), where 256 patch scores become one number and a map. In the library:
+# `novkit/patchgan/objectives.py`, `novkit/patchgan/losses.py`, `novkit/baselines/alocc.py`.

@@ -543,4 +543,5 @@ exercise_check("4, small β", lambda: log_mean_exp(s, 1e-6), s.mean(axis=1), tol
 #   Cybern. 18, 1988; Acerbi, *Spectral measures of risk*, J. Bank. Finance 26, 2002.
 # - Sparse mixtures: Donoho, Jin, *Higher criticism for detecting sparse heterogeneous mixtures*, Ann. Stat. 32, 2004.
 #
-# **Read next:** 08, the tables; in the library `novkit/patchgan/ranking.py` and `novkit/patchgan/detector.py`.
+# **Read next:** [08](08_reproducing_auc_tables.ipynb), the tables. In the library: `novkit/patchgan/ranking.py` and
+# `novkit/patchgan/detector.py`.

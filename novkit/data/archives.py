@@ -1,24 +1,27 @@
 """Unpacking archives that came from elsewhere: nothing leaves the folder, nothing is half-unpacked, bombs are refused."""
 
+import gzip
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
-from novkit.errors import DataError
+from novkit.data.untrusted import MAX_RATIO, SMALL, Bounded
+from novkit.errors import DataError, NovkitError
 from novkit.files import replacing_folder
 from novkit.progress import progress_bar
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_FILES = 1_000_000
-MAX_RATIO = 100  # times its own size that an archive may hold: images are compressed already
-SMALL = 2**30  # bytes that any archive may hold
 _PIECE = 2**20
+_LONGEST = 2**24  # bytes of a name or another header of a tar
+_ROOM = 2**28  # bytes of a tar's headers and padding
+_STEADY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Python unpacks the other kinds in one go, whatever they become
 
 
 class _Member(NamedTuple):
@@ -41,29 +44,59 @@ def unpack(archive: Path, folder: Path, *, progress: bool = True) -> None:
     Raises DataError, and leaves nothing, for members outside the folder, links, devices, too many or too large contents, and damage;
     StoredFileError where the disk refuses.
     """
-    limit = max(SMALL, MAX_RATIO * archive.stat().st_size)
     try:
-        zipped = archive.name.lower().endswith(".zip")
-        with zipfile.ZipFile(archive) if zipped else tarfile.open(archive) as opened, replacing_folder(folder) as temporary:
-            members = _zip_members(opened) if isinstance(opened, zipfile.ZipFile) else _tar_members(opened)
-            _check(archive, members, min(limit, shutil.disk_usage(temporary).free))
-            written = 0
-            for member in progress_bar(members, desc=f"Unpacking {archive.name}", disable=not progress, delay=1):
-                target = temporary / member.name
-                if member.kind == "folder":
-                    target.mkdir(parents=True, exist_ok=True)
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with member.open() as source, open(target, "xb") as stream:
-                    while piece := source.read(_PIECE):
-                        written += len(piece)
-                        if written > limit:  # the sizes that an archive lists can lie
-                            raise DataError(
-                                f"{archive} unpacks to more than {limit >> 20} MiB: it is a trap or damaged, download it again."
-                            )
-                        stream.write(piece)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{archive} is damaged or no archive ({error}): download it again.") from error
+        limit = max(SMALL, MAX_RATIO * archive.stat().st_size)
+        with _opened(archive, limit) as content:
+            members = _zip_members(content) if isinstance(content, zipfile.ZipFile) else _tar_members(content)
+            with replacing_folder(folder) as temporary:
+                _check(archive, members, min(limit, shutil.disk_usage(temporary).free))
+                _write(archive, progress_bar(members, desc=f"Unpacking {archive.name}", disable=not progress, delay=1), temporary, limit)
+    except NovkitError:
+        raise
+    except Exception as error:  # zip, tar, zlib and the names in them each have errors of their own
+        words = " ".join(str(error).split())[:200]
+        raise DataError(f"{archive} is damaged or no archive ({words}): download it again.") from error
+
+
+def _write(archive: Path, members: Iterable[_Member], folder: Path, limit: int) -> None:
+    written = 0
+    for member in members:
+        target = folder / member.name
+        if member.kind == "folder":
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with member.open() as source, open(target, "xb") as stream:
+            while piece := _piece(source):
+                written += len(piece)
+                if written > limit:  # the sizes that an archive lists can lie
+                    raise DataError(f"{archive} unpacks to more than {limit >> 20} MiB: it is a trap or damaged, download it again.")
+                stream.write(piece)
+
+
+@contextmanager
+def _opened(archive: Path, limit: int) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
+    """A tar's stream ends at the limit too: its headers can be as large as its files."""
+    if archive.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(archive) as zipped:
+            yield zipped
+    else:
+        packed = archive.name.lower().endswith("gz")
+        stream: Any
+        with gzip.open(archive) if packed else open(archive, "rb") as stream:
+            bounded: Any = Bounded(stream, limit + _ROOM if packed else 2**62, archive, most=_LONGEST)
+            with tarfile.open(fileobj=bounded, mode="r:") as tarred:
+                yield tarred
+
+
+def _piece(source: IO[bytes]) -> bytes:
+    """The next piece of a member; what is wrong with it is the archive's fault, not the disk's."""
+    try:
+        return source.read(_PIECE)
+    except NovkitError:
+        raise
+    except OSError as error:
+        raise tarfile.ReadError(str(error)) from error
 
 
 def _zip_members(archive: zipfile.ZipFile) -> list[_Member]:
@@ -73,6 +106,8 @@ def _zip_members(archive: zipfile.ZipFile) -> list[_Member]:
         kind = "folder" if info.is_dir() else "file"
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
             kind = "link" if stat.S_ISLNK(mode) else "device"
+        if kind == "file" and info.compress_type not in _STEADY:
+            kind = "file packed in a rare way"
         members.append(_Member(info.orig_filename.replace("\\", "/"), kind, info.file_size, partial(archive.open, info)))
     return members
 

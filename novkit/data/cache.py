@@ -18,8 +18,9 @@ import numpy as np
 import pooch
 
 from novkit.data.dataset import ImageDataset
+from novkit.data.store import check_dataset
 from novkit.data.tables import read_table, write_table
-from novkit.errors import NovkitError, StoredFileError
+from novkit.errors import StoredFileError
 from novkit.files import read_json, replacing_folder, write_json
 
 FORMAT = 1  # of cache entries
@@ -77,7 +78,7 @@ def _read(folder: Path) -> ImageDataset | None:
         return None
     try:
         stored = read_json(folder / "dataset.json", "cache entry")
-        if any(_hash(folder / file) != expected for file, expected in stored["hashes"].items()):
+        if any(not (folder / file).is_file() or _hash(folder / file) != expected for file, expected in stored["hashes"].items()):
             return None
         arrays = {
             what: np.load(folder / f"{what}.npy", mmap_mode="r", allow_pickle=False)
@@ -85,8 +86,10 @@ def _read(folder: Path) -> ImageDataset | None:
             if f"{what}.npy" in stored["hashes"]
         }
         table = read_table(folder / "table.csv", stored["columns"])
-        return ImageDataset(table=table, **arrays, **stored["dataset"])
-    except (NovkitError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        dataset = ImageDataset(table=table, **arrays, **stored["dataset"])
+        check_dataset(dataset)
+        return dataset
+    except Exception:  # damaged in whatever way: it is made again
         return None
 
 

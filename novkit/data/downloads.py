@@ -3,12 +3,11 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pooch
 import requests
 
-from novkit.errors import DataError, StoredFileError
+from novkit.errors import DataError, NovkitError, StoredFileError
 from novkit.progress import progress_bar
 
 ATTEMPTS = 3  # a run, each going on where the one before was cut
@@ -44,59 +43,60 @@ def fetch(download: Download, folder: Path, *, progress: bool = True, verified: 
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(download.url, download.hash, fname=target.name, path=target.parent, downloader=_Resuming(part, progress))
+        _fetch_all(download.url, part, progress)
+        if not pooch.hashes.hash_matches(str(part), download.hash):
+            part.unlink()
+            raise DataError(
+                f"What came from {download.url} is not the published file ({download.hash}) and was deleted: run the same command again, "
+                f"or put the file into {target.parent} yourself."
+            )
+        os.replace(part, target)
     except requests.exceptions.RequestException as error:
         raise StoredFileError(
             f"{target.name} could not be fetched from {download.url} ({type(error).__name__}): run the same command again, it goes on "
             f"where it stopped, or put the file into {target.parent} yourself."
         ) from error
-    except ValueError as error:  # pooch's, for another hash
-        raise DataError(
-            f"What came from {download.url} is not the published file ({download.hash}) and was deleted: run the same command again, or "
-            f"put the file into {target.parent} yourself."
-        ) from error
+    except NovkitError:
+        raise
     except OSError as error:
-        raise StoredFileError(f"{target} could not be written ({error.strerror or error}): free some space.") from error
+        raise StoredFileError(
+            f"{target} could not be written ({error.strerror or error}): free some space or choose a folder you may write to; what has "
+            "come so far is kept."
+        ) from error
     return target
 
 
-class _Resuming:
-    """A downloader for pooch: bytes gather in `part`, which outlives a cut; complete, it becomes the file whose hash pooch checks."""
+def _fetch_all(url: str, part: Path, progress: bool) -> None:
+    """Bytes gather in `part`, which outlives a cut, until it is complete."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return _go_on(url, part, progress)
+        except requests.exceptions.HTTPError:
+            raise  # the server has spoken
+        except requests.exceptions.RequestException:
+            if attempt == ATTEMPTS - 1:
+                raise
 
-    def __init__(self, part: Path, progress: bool) -> None:
-        self.part, self.progress = part, progress
 
-    def __call__(self, url: str, output_file: str, _: Any) -> None:
-        for attempt in range(ATTEMPTS):
-            try:
-                self._go_on(url)
-                break
-            except requests.exceptions.HTTPError:
-                raise  # the server has spoken
-            except requests.exceptions.RequestException:
-                if attempt == ATTEMPTS - 1:
-                    raise
-        os.replace(self.part, output_file)
-
-    def _go_on(self, url: str) -> None:
-        have = self.part.stat().st_size if self.part.exists() else 0
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
-            if answer.status_code == 416:  # there is nothing after what we have: complete, or of another file
-                if answer.headers.get("Content-Range") == f"bytes */{have}":
-                    return
-                self.part.unlink()
-                raise requests.exceptions.ConnectionError("the part kept here does not fit the file")
-            answer.raise_for_status()
-            if answer.status_code != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-                have = 0  # the server sends all of it
-            rest = int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else None
-            bar = progress_bar(
-                total=None if rest is None else have + rest, initial=have, unit="B", unit_scale=True, desc=url, disable=not self.progress
-            )
-            with bar, open(self.part, "ab" if have else "wb") as stream:
-                for piece in answer.iter_content(_PIECE):
-                    stream.write(piece)
-                    bar.update(len(piece))
-        if rest is not None and self.part.stat().st_size != have + rest:
-            raise requests.exceptions.ConnectionError("the connection was cut")
+def _go_on(url: str, part: Path, progress: bool) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
+        if answer.status_code == 416:  # there is nothing after what we have: complete, or of another file
+            if answer.headers.get("Content-Range") == f"bytes */{have}":
+                return
+            part.unlink()
+            raise requests.exceptions.ConnectionError("the part kept here does not fit the file")
+        answer.raise_for_status()
+        if answer.status_code != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            have = 0  # the server sends all of it
+        rest = int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else None
+        bar = progress_bar(
+            total=None if rest is None else have + rest, initial=have, unit="B", unit_scale=True, desc=url, disable=not progress
+        )
+        with bar, open(part, "ab" if have else "wb") as stream:
+            for piece in answer.iter_content(_PIECE):
+                stream.write(piece)
+                bar.update(len(piece))
+    if rest is not None and part.stat().st_size != have + rest:
+        raise requests.exceptions.ConnectionError("the connection was cut")

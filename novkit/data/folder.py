@@ -12,10 +12,12 @@ from PIL import Image
 from novkit.data.cache import cached
 from novkit.data.dataset import ImageDataset
 from novkit.data.reading import WIDE, in_parallel, open_image, read_image, with_channels
-from novkit.data.tables import choose_normal, content_fingerprint, duplicate_report, join_duplicates, pixel_hashes, select_rows
+from novkit.data.tables import choose_normal, content_fingerprint, duplicate_report, join_duplicates, pixel_hashes, read_csv, select_rows
+from novkit.data.untrusted import is_file, reading
 from novkit.errors import DataError, SettingsError
 from novkit.progress import progress_bar
 
+_LONGEST = 1000  # letters of a path
 _TEXT = ("path", "id", "label", "group", "mask")
 
 
@@ -65,15 +67,12 @@ def load_folder(
 
 def read_labels(file: Path) -> pd.DataFrame:
     """labels.csv as a table: path, id, label, group and mask as text, the other columns as numbers where all their cells are."""
-    if not file.is_file():
+    if not is_file(file):
         raise DataError(f"{file.parent} has no labels.csv: write one with the columns path,label and, if known, group,mask.")
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
-        raise DataError(f"{file} cannot be read ({str(error).strip()}): save it as comma-separated UTF-8.") from error
+    table = read_csv(file)
     for column in ("path", "label"):
         if column not in table.columns:
-            raise DataError(f"{file} has no column {column!r}, its columns are {', '.join(table.columns)}: add it.")
+            raise DataError(f"{file} has no column {column!r}, its columns are {_shortened(', '.join(table.columns))}: add it.")
         empty = table[column].str.strip() == ""
         if empty.any():
             raise DataError(f"{file} has an empty {column!r} in line {int(empty.to_numpy().argmax()) + 2}: fill it in.")
@@ -81,8 +80,8 @@ def read_labels(file: Path) -> pd.DataFrame:
         raise DataError(f"{file} lists no image: add a row for each.")
     for column in {"path", "mask"} & set(table.columns):
         for line, path in enumerate(table[column], start=2):
-            if _leaves(path):
-                raise DataError(f"{file} names {path!r} in line {line}: give a path inside the folder, without '..'.")
+            if _leaves(path) or len(path) > _LONGEST:
+                raise DataError(f"{file} names {_shortened(repr(path))} in line {line}: give a path inside the folder, without '..'.")
     for column in table.columns.difference(list(_TEXT)):
         numbers = pd.to_numeric(table[column].replace("", np.nan), errors="coerce")
         if numbers.notna().any() and not (numbers.isna() & (table[column] != "")).any():
@@ -98,6 +97,10 @@ def _with_classes(table: pd.DataFrame, column: str, folder: Path) -> pd.DataFram
         raise DataError(f"{folder / 'labels.csv'} has no column {column!r}, its columns are {', '.join(table.columns)}: name one of them.")
     finer = table[column].astype(str)
     return table.assign(label=finer.where(finer.str.strip() != "", table["label"]))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 300 else text[:299] + "…"
 
 
 def _leaves(path: str) -> bool:
@@ -162,14 +165,15 @@ def read_mask(folder: Path, path: str, size: int | None, *, shape: tuple[int, in
     if not path:
         return np.zeros(shape, bool)
     image = open_image(_file(folder, path))
-    image = image.convert("L") if image.mode not in WIDE else image
-    if image.size != shape[::-1]:
-        if not resize:
-            raise DataError(
-                f"{folder / path} is {image.width}×{image.height} but its image {shape[1]}×{shape[0]}: give size= to resize both."
-            )
-        image = image.resize(shape[::-1], Image.Resampling.NEAREST)
-    array = np.asarray(image)
+    with reading(folder / path, "a mask"):
+        image = image.convert("L") if image.mode not in WIDE else image
+        if image.size != shape[::-1]:
+            if not resize:
+                raise DataError(
+                    f"{folder / path} is {image.width}×{image.height} but its image {shape[1]}×{shape[0]}: give size= to resize both."
+                )
+            image = image.resize(shape[::-1], Image.Resampling.NEAREST)
+        array = np.asarray(image)
     return array > array.max() / 2 if array.max() < 128 else array > 127  # also masks written as 0 and 1
 
 
@@ -194,7 +198,7 @@ def stamp(folder: Path, table: pd.DataFrame, masks: bool) -> str:
     for column in ("path", *(["mask"] if masks and "mask" in table.columns else [])):
         for path in table[column]:
             file = _file(folder, path)
-            if path and file.is_file():
+            if path and is_file(file):
                 status = file.stat()
                 digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns};".encode())
     return digest.hexdigest()

@@ -1,14 +1,21 @@
 """Medical formats by their own libraries: DICOM images by pydicom, NIfTI volumes by nibabel."""
 
+import io
+import math
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
+from novkit.data.untrusted import is_file, opened, reading
 from novkit.errors import DataError
 
 MAX_PIXELS = 64_000_000  # of an image; more is a mistake or a trap
-MAX_VOXELS = 1_000_000_000  # of a volume
+MAX_VOXELS = 256_000_000  # of a volume
+_DEFLATED = 1032  # times its own size that a gzipped file can hold at most
+_ROOM = 2**20  # bytes beside the pixels: headers and their like
 
 
 def read_dicom(file: Path, *, bits: int | None = None) -> np.ndarray:
@@ -21,34 +28,69 @@ def read_dicom(file: Path, *, bits: int | None = None) -> np.ndarray:
     from pydicom import dcmread
     from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
 
-    if not file.is_file():
+    if not is_file(file):
         raise DataError(f"{file} does not exist: correct its path or remove its row.")
-    try:
+    mend = "replace it, or, where only a decoder is missing, install pylibjpeg and pylibjpeg-libjpeg"
+    with reading(file, "a DICOM image", mend):
+        _check_deflated(file)
         dicom = dcmread(file)
         rows, columns, frames = int(dicom.Rows), int(dicom.Columns), int(dicom.get("NumberOfFrames") or 1)
-        if rows * columns > MAX_PIXELS:
+        if not 0 < rows * columns <= MAX_PIXELS:
             raise DataError(f"{file} has {columns}×{rows} pixels: shrink it below {MAX_PIXELS // 10**6} million.")
         if frames != 1:
             raise DataError(f"{file} holds {frames} frames: save each as an image of its own.")
+        _check_encoded(file, dicom, (columns, rows))
         kind = str(dicom.PhotometricInterpretation)
         stored = dicom.pixel_array  # colour comes as RGB
         if kind.startswith("MONOCHROME"):
             values = apply_voi_lut(apply_modality_lut(stored, dicom), dicom).astype(np.float64)
             low, high = _range(dicom)
+            if not (np.isfinite(values).all() and low < high < math.inf):
+                raise DataError(f"{file} is rescaled to values that are no numbers: replace it or remove it.")
             unit = np.clip((values - low) / (high - low), 0, 1)[None]
             unit = 1 - unit if kind == "MONOCHROME1" else unit
         else:
             colour = apply_color_lut(stored, dicom) if kind == "PALETTE COLOR" else stored
             unit = (colour / np.iinfo(colour.dtype).max).transpose(2, 0, 1)
+        if unit.ndim != 3 or len(unit) not in (1, 3):
+            raise DataError(f"{file} holds an array of shape {stored.shape}, no grey or colour image: replace it or remove it.")
         bits = bits or (8 if int(dicom.BitsStored) <= 8 else 16)
-    except DataError:
-        raise
-    except Exception as error:  # pydicom and its decoders raise nearly anything for a broken file
-        raise DataError(
-            f"{file} cannot be read as a DICOM image ({type(error).__name__}: {(str(error) or '?').splitlines()[0]}): replace it, or, "
-            "where only a decoder is missing, install pylibjpeg and pylibjpeg-libjpeg."
-        ) from error
     return np.rint(unit * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def _check_deflated(file: Path) -> None:
+    """pydicom inflates a deflated data set whole, whatever it becomes; here it is gone through piece by piece first."""
+    from pydicom.filereader import _read_file_meta_info, read_preamble
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    with open(file, "rb") as stream:
+        try:
+            read_preamble(stream, force=True)
+            deflated = _read_file_meta_info(stream).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+        except Exception:  # no header, so not deflated; dcmread will say what is wrong
+            return
+        content = stream.read() if deflated else b""
+    limit, size, engine = 4 * MAX_PIXELS + _ROOM, 0, zlib.decompressobj(-zlib.MAX_WBITS)
+    while content and size <= limit:
+        size += len(engine.decompress(content, _ROOM))
+        content = engine.unconsumed_tail
+    if size > limit:
+        raise DataError(f"{file} inflates to more than {limit >> 20} MiB: it is a trap or damaged, remove it.")
+
+
+def _check_encoded(file: Path, dicom: Any, size: tuple[int, int]) -> None:
+    """An image inside the file has a size of its own, and decoders make what that one says."""
+    from pydicom.encaps import get_frame
+
+    if not dicom.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    try:
+        with Image.open(io.BytesIO(get_frame(dicom.PixelData, 0, number_of_frames=1)), formats=("JPEG", "JPEG2000")) as image:
+            inside = image.size
+    except UnidentifiedImageError:
+        return  # of another kind, whose decoder goes by the header
+    if inside != size:
+        raise DataError(f"{file} says {size[0]}×{size[1]} pixels and holds an image of {inside[0]}×{inside[1]}: replace it or remove it.")
 
 
 def _range(dicom: Any) -> tuple[float, float]:
@@ -85,15 +127,36 @@ def read_volume(file: Path) -> Volume:
     """A NIfTI volume, turned and flipped to canonical axes by its affine; scaling is applied. Raises DataError naming the file."""
     import nibabel
 
-    try:
-        image = nibabel.as_closest_canonical(nibabel.load(file))
-        if len(image.shape) != 3:
-            raise DataError(f"{file} has {len(image.shape)} dimensions: give a single volume.")
-        if np.prod(image.shape, dtype=np.int64) > MAX_VOXELS:
-            raise DataError(f"{file} has {'×'.join(map(str, image.shape))} voxels: crop it below {MAX_VOXELS // 10**6} million.")
+    if not is_file(file):
+        raise DataError(f"{file} does not exist: correct its path or remove its row.")
+    with reading(file, "NIfTI", "download or save it again"):
+        with opened(file) as stream:
+            kind, needed = _declared(file, stream.read(540))
+        if file.suffix.lower() != ".gz" and needed > file.stat().st_size:
+            raise DataError(f"{file} is cut short: download or save it again.")
+        if needed > _DEFLATED * (file.stat().st_size + 1000):
+            raise DataError(f"{file} is too small for the volume it claims to hold: download or save it again.")
+        with opened(file, needed + _ROOM) as stream:
+            image = nibabel.as_closest_canonical(kind.from_stream(stream))
+            values = image.get_fdata(dtype=np.float32, caching="unchanged")
         x, y, z = (float(step) for step in image.header.get_zooms()[:3])
-        return Volume(image.get_fdata(dtype=np.float32, caching="unchanged"), (x, y, z))
-    except DataError:
-        raise
-    except Exception as error:  # nibabel, zlib and the header's contents each have errors of their own
-        raise DataError(f"{file} cannot be read as NIfTI ({type(error).__name__}): download or save it again.") from error
+        if not (np.isfinite(values).all() and all(0 < step < math.inf for step in (x, y, z))):
+            raise DataError(f"{file} holds values or a spacing that are no finite numbers: repair it or remove it.")
+        return Volume(values, (x, y, z))
+
+
+def _declared(file: Path, block: bytes) -> tuple[Any, int]:
+    """The class of a NIfTI file by its first bytes, and how many bytes it must unpack to; DataError where that cannot be a volume."""
+    import nibabel
+
+    second = 540 in (int.from_bytes(block[:4], "little"), int.from_bytes(block[:4], "big"))
+    kind: Any = nibabel.Nifti2Image if second else nibabel.Nifti1Image
+    header = kind.header_class(block[: kind.header_class.template_dtype.itemsize], check=False)
+    shape, offset = header.get_data_shape(), int(header.get_data_offset())
+    if len(shape) != 3:
+        raise DataError(f"{file} has {len(shape)} dimensions: give a single volume.")
+    if min(shape) < 1 or offset < 0 or offset > 2**26:
+        raise DataError(f"{file} claims to be a volume of {'×'.join(map(str, shape))}: download or save it again.")
+    if math.prod(shape) > MAX_VOXELS:
+        raise DataError(f"{file} has {'×'.join(map(str, shape))} voxels: crop it below {MAX_VOXELS // 10**6} million.")
+    return kind, offset + math.prod(shape) * header.get_data_dtype().itemsize

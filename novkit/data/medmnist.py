@@ -1,17 +1,18 @@
 """MedMNIST: the usual .npz of any two-dimensional set."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from novkit.data.arrays import npy_header, opened_npz, read_npz
 from novkit.data.dataset import ImageDataset
 from novkit.data.tables import choose_normal, content_fingerprint, duplicate_report, join_duplicates, pixel_hashes, select_rows
 from novkit.errors import DataError
 
 PARTS = ("train", "val", "test")
+MAX_CLASSES = 1000  # more are a mistake: the labels are not those of a MedMNIST set
 
 CLASS_NAMES: dict[str, tuple[str, ...]] = {
     "pneumoniamnist": ("normal", "pneumonia"),
@@ -73,9 +74,11 @@ def medmnist_table(path: Path, numbers: np.ndarray, part: np.ndarray, class_name
     if numbers.shape[1] > 1:
         table.insert(1, "label", np.where(numbers.any(axis=1), "finding", "no finding"))
         return table.assign(**{f"finding_{k}": numbers[:, k] for k in range(numbers.shape[1])})
+    if numbers.min() < 0 or numbers.max() >= MAX_CLASSES:
+        raise DataError(f"{path.name} has the class {int(numbers.max())}: download it again, no set has more than {MAX_CLASSES} classes.")
     stem = path.stem.lower().split("_")[0]  # pneumoniamnist_64.npz holds the same classes
     names = class_names or CLASS_NAMES.get(stem) or tuple(str(k) for k in range(int(numbers.max()) + 1))
-    if numbers.min() < 0 or numbers.max() >= len(names):
+    if numbers.max() >= len(names):
         raise DataError(f"{path.name} has class {int(numbers.max())} but {len(names)} class names were given: name every class.")
     table.insert(1, "label", np.array(names, dtype=object)[numbers[:, 0]])
     return table
@@ -83,13 +86,14 @@ def medmnist_table(path: Path, numbers: np.ndarray, part: np.ndarray, class_name
 
 def stream_images(path: Path) -> Iterator[np.ndarray]:
     """The images of all parts in order, (channels, height, width) uint8, read one by one: the largest files exceed memory."""
-    with zipfile.ZipFile(path) as archive:
+    with opened_npz(path) as archive:
         for part in PARTS:
-            with archive.open(f"{part}_images.npy") as stream:
-                version = np.lib.format.read_magic(stream)
-                read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                (n, *shape), by_columns, dtype = read_header(stream)
-                if dtype != np.uint8 or by_columns or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
+            name = f"{part}_images.npy"
+            if name not in archive.namelist():
+                raise DataError(f"{path.name} lacks {name}: it is not a MedMNIST file.")
+            with archive.open(name) as stream:
+                (n, *shape), dtype, _, by_columns = npy_header(stream, archive.getinfo(name), f"{part}_images of {path}")
+                if dtype != np.uint8 or by_columns or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) or not all(shape):
                     raise DataError(
                         f"{path.name} has images of shape {tuple(shape)} and type {dtype}: only two-dimensional sets can be used."
                     )
@@ -100,35 +104,45 @@ def stream_images(path: Path) -> Iterator[np.ndarray]:
 
 def read_numbers(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Labels (n, k) int and parts (n,) of a file, without its images."""
-    arrays = _arrays(path, [f"{part}_labels" for part in PARTS])
-    labels = [array.reshape(len(array), -1).astype(int) for array in arrays.values()]
+    labels = _labels(path, _arrays(path, [f"{part}_labels" for part in PARTS]))
     return np.concatenate(labels), np.repeat(np.array(PARTS, dtype=object), [len(array) for array in labels])
+
+
+def _labels(path: Path, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """(n, k) int of each part, k the same in all."""
+    labels = [arrays[f"{part}_labels"] for part in PARTS]
+    labels = [array.reshape(len(array), -1) if array.size else array.reshape(len(array), 0) for array in labels]
+    widths = {array.shape[1] for array in labels if len(array)}
+    fits = all(np.issubdtype(array.dtype, np.integer) for array in labels) and len(widths) == 1 and 0 < min(widths) <= MAX_CLASSES
+    if not fits:
+        found = ", ".join(f"{array.shape} {array.dtype}" for array in labels)
+        raise DataError(f"{path.name} has labels of shape and type {found}, not whole numbers for each image: download it again.")
+    return [array.reshape(len(array), min(widths)).astype(np.int64) for array in labels]
 
 
 def _arrays(path: Path, needed: list[str]) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in needed if key not in archive]
-            if missing:
-                raise DataError(f"{path.name} lacks {missing[0]!r}: it is not a MedMNIST file.")
-            return {key: archive[key] for key in needed}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path.name} cannot be read ({error}): download it again.") from error
+        arrays = read_npz(path, needed)
+    except KeyError as error:
+        raise DataError(f"{path.name} lacks {error.args[0]!r}: it is not a MedMNIST file.") from error
+    for name, array in arrays.items():
+        if array.ndim == 0:
+            raise DataError(f"{path.name} has a single number as {name!r}: it is not a MedMNIST file.")
+    return arrays
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """images (n, channels, h, w) uint8, labels (n, k) int, part (n,) text."""
     arrays = _arrays(path, [f"{part}_{what}" for part in PARTS for what in ("images", "labels")])
-    images = np.concatenate([arrays[f"{part}_images"] for part in PARTS])
-    labels = np.concatenate([arrays[f"{part}_labels"].reshape(len(arrays[f"{part}_labels"]), -1) for part in PARTS])
-    counts = [len(arrays[f"{part}_images"]) for part in PARTS]
-    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)):
-        raise DataError(
-            f"{path.name} has images of shape {images.shape[1:]} and type {images.dtype}: only the two-dimensional sets can be used."
-        )
-    if len(labels) != len(images) or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{path.name} has {len(images)} images but {len(labels)} labels of type {labels.dtype}: download it again.")
+    parts = [arrays[f"{part}_images"] for part in PARTS]
+    kinds = {(array.shape[1:], array.dtype.str) for array in parts}
+    shape, dtype = parts[0].shape[1:], parts[0].dtype
+    if len(kinds) > 1 or dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)) or not all(shape):
+        raise DataError(f"{path.name} has images of shape {shape} and type {dtype}: only the two-dimensional sets can be used.")
+    labels = _labels(path, arrays)
+    counts = [len(array) for array in parts]
+    if [len(array) for array in labels] != counts or not sum(counts):
+        raise DataError(f"{path.name} has {counts} images but {[len(array) for array in labels]} labels: download it again.")
+    images = np.concatenate(parts)
     images = images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    return images, labels.astype(int), np.repeat(np.array(PARTS, dtype=object), counts)
+    return images, np.concatenate(labels), np.repeat(np.array(PARTS, dtype=object), counts)

@@ -11,32 +11,30 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from novkit.data.formats import MAX_PIXELS, read_dicom
+from novkit.data.untrusted import is_file, reading
 from novkit.errors import DataError
 
 T = TypeVar("T")
 WIDE = ("I;16", "I;16L", "I;16B", "I")  # Pillow's modes of 16-bit grey
+# Of Pillow's formats those of pictures; others run programs (EPS), or hold pictures larger than they say (ICO, ICNS)
+PICTURES = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "TGA", "PCX", "SGI")
 
 
 def open_image(file: Path) -> Image.Image:
     """A decoded image, upright; DataError naming the file for whatever Pillow cannot do with it."""
-    if not file.is_file():
+    if not is_file(file):
         raise DataError(f"{file} does not exist: correct its path or remove its row.")
-    try:
-        with Image.open(file) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{file} has {image.width}×{image.height} pixels: shrink it below {MAX_PIXELS // 10**6} million.")
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except DataError:
-        raise
-    except Exception as error:  # Pillow's decoders raise nearly anything for a broken file
-        raise DataError(f"{file} cannot be read as an image ({type(error).__name__}): replace it or remove it.") from error
+    with reading(file, "an image"), Image.open(file, formats=PICTURES) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise DataError(f"{file} has {image.width}×{image.height} pixels: shrink it below {MAX_PIXELS // 10**6} million.")
+        image.load()
+        return ImageOps.exif_transpose(image)
 
 
 def read_image(file: Path, shape: tuple[int, int] | None = None) -> np.ndarray:
     """(1 or 3, height, width) uint8 or uint16, resized to `shape` (height, width) if given; grey coded as RGB becomes one channel.
 
-    Pillow's formats, and DICOM by its suffix .dcm or .dicom. Raises DataError naming the file.
+    Pillow's formats of pictures (PICTURES), and DICOM by its suffix .dcm or .dicom. Raises DataError naming the file.
     """
     array = read_dicom(file) if file.suffix.lower() in (".dcm", ".dicom") else _decoded(file)
     return array if shape is None else resized(array, shape)
@@ -44,6 +42,12 @@ def read_image(file: Path, shape: tuple[int, int] | None = None) -> np.ndarray:
 
 def _decoded(file: Path) -> np.ndarray:
     image = open_image(file)
+    with reading(file, "an image"):
+        return _as_array(image, file)
+
+
+def _as_array(image: Image.Image, file: Path) -> np.ndarray:
+    """(1 or 3, height, width), uint8 or uint16."""
     if image.mode in WIDE or image.mode == "F":
         grey = np.asarray(image, dtype=np.float32)
         if grey.min() < 0 or grey.max() > 65535 or (grey != np.rint(grey)).any():

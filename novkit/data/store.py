@@ -17,7 +17,8 @@ import pandas as pd
 
 from novkit.data.dataset import ImageDataset
 from novkit.data.tables import content_fingerprint, duplicate_report, join_duplicates, pixel_hashes, read_table, write_table
-from novkit.errors import DataError, NovkitError, StoredFileError
+from novkit.data.untrusted import quiet
+from novkit.errors import DataError, StoredFileError
 from novkit.files import read_json, replacing_folder, write_json
 from novkit.progress import progress_bar
 
@@ -121,21 +122,51 @@ def open_store(folder: Path) -> ImageDataset:
     manifest = read_json(folder / "manifest.json", "manifest of a prepared data set")
     try:
         if manifest["format"] != FORMAT:
-            raise StoredFileError(f"{folder} was prepared in format {manifest['format']}, this novkit reads {FORMAT}: prepare it again.")
+            written = str(manifest["format"])[:20]
+            raise StoredFileError(f"{folder} was prepared in format {written}, this novkit reads {FORMAT}: prepare it again.")
         for name, entry in manifest["files"].items():
             if not (folder / name).is_file() or (folder / name).stat().st_size != entry["bytes"]:
                 raise StoredFileError(f"{folder / name} is missing or cut short: delete {folder} and prepare it again.")
-        arrays: dict[str, Any] = {kind: open_map(folder / f"{kind}.npy") for kind in _ARRAYS if f"{kind}.npy" in manifest["files"]}
-        return ImageDataset(table=read_table(folder / "table.csv", manifest["columns"]), **arrays, **manifest["dataset"])
-    except NovkitError:
+        with quiet():
+            arrays: dict[str, Any] = {kind: open_map(folder / f"{kind}.npy") for kind in _ARRAYS if f"{kind}.npy" in manifest["files"]}
+            dataset = ImageDataset(table=read_table(folder / "table.csv", manifest["columns"]), **arrays, **manifest["dataset"])
+        check_dataset(dataset)
+        return dataset
+    except StoredFileError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoredFileError(f"{folder} is damaged ({error}): delete it and prepare it again.") from error
+    except Exception as error:  # NumPy, pandas and a manifest that somebody has changed each have errors of their own
+        words = " ".join(str(error).split())[:200]
+        raise StoredFileError(f"{folder} is damaged ({words}): delete it and prepare it again.") from error
+
+
+def check_dataset(dataset: ImageDataset) -> None:
+    """DataError where a data set read from disk is none that was ever written: the types of its parts, and how they fit."""
+    for what in ("name", "normal", "source", "licence", "fingerprint"):
+        if not isinstance(getattr(dataset, what), str):
+            raise DataError(f"{what} is no text: make it again.")
+    if not (isinstance(dataset.synthetic, bool) and isinstance(dataset.extra, dict)):
+        raise DataError("its description has values of the wrong kind: make it again.")
+    for what in ("id", "label", "group"):
+        if pd.api.types.is_numeric_dtype(dataset.table[what]):
+            raise DataError(f"the column {what} holds numbers: make it again.")
+    if (
+        dataset.images.dtype not in (np.uint8, np.uint16, np.float32)
+        or not dataset.images.size
+        or dataset.normal not in set(dataset.labels)
+    ):
+        raise DataError("its images or its normal class cannot be: make it again.")
+    for marked in (dataset.masks, dataset.body):
+        if marked is not None and (marked.dtype != np.bool_ or marked.shape != (len(dataset), *dataset.images.shape[2:])):
+            raise DataError("its masks do not fit its images: make it again.")
 
 
 def verify_store(folder: Path) -> None:
     """Read every file and compare its hash with the manifest; StoredFileError names the first that differs."""
-    for name, entry in read_json(folder / "manifest.json", "manifest of a prepared data set")["files"].items():
+    manifest = read_json(folder / "manifest.json", "manifest of a prepared data set")
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    if not isinstance(files, dict):
+        raise StoredFileError(f"{folder / 'manifest.json'} lists no files: delete {folder} and prepare it again.")
+    for name, entry in files.items():
         if not (folder / name).is_file() or file_entry(folder / name) != entry:
             raise StoredFileError(f"{folder / name} is not what was prepared: delete {folder} and prepare it again.")
 

@@ -2,15 +2,19 @@
 
 import ast
 import hashlib
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from novkit.data.untrusted import reading
 from novkit.errors import DataError
 
+_PLAIN = re.compile(r"bool|object|str|string|(u?int|float)(8|16|32|64)")  # the types of columns that `write_table` meets
 _OPERATIONS = (
     *(ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.List, ast.Tuple, ast.Load),
     *(ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn),
@@ -24,10 +28,18 @@ def write_table(file: Path, table: pd.DataFrame) -> dict[str, str]:
     return {str(column): dtype.name for column, dtype in table.dtypes.items()}
 
 
+def read_csv(file: Path, **options: Any) -> pd.DataFrame:
+    """A CSV from elsewhere, every cell text and none missing; `options` are pandas'. DataError naming the file where it is none."""
+    with reading(file, "a table", "save it as comma-separated UTF-8"):
+        return pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig", **options)
+
+
 def read_table(file: Path, columns: dict[str, str]) -> pd.DataFrame:
     """The table with the types it was written with; only numbers can be missing, an empty text stays one."""
     table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
     for column, dtype in columns.items():
+        if not _PLAIN.fullmatch(dtype):
+            raise DataError(f"{file} is said to have a column of type {dtype!r}: make it again.")
         text = table[column].to_numpy(dtype=object)
         if dtype == "bool":
             table[column] = text == "True"

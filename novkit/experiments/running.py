@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -46,7 +47,8 @@ def run_jobs(
     workers: processes that share the jobs on a CPU, each computing on one thread, so that results do not depend on the number of cores
     and small networks do not wait for each other's threads; None: one a core. 1 runs the jobs here, one after the other, as does
     every other device.
-    A second call on the same folder, from another process, says so and waits. Raises TrainingError where a worker died; what was done stays.
+    A second call on the same folder, from another process, says so and waits.
+    Raises TrainingError where a worker died; what was done stays.
     """
     folder = Path(folder)
     pending = [job for job in jobs if not _done(job, folder, device, progress=progress)]
@@ -120,10 +122,8 @@ def _start_worker(lines: Any, lock: Any, line: Connection) -> None:
 
 def _end_with_the_caller(line: Connection) -> None:
     """End this process when the line is cut: nobody waits for its results any more. What it writes is never half-written."""
-    try:
+    with suppress(OSError):  # what Windows makes of a cut line
         line.poll(None)
-    except OSError:  # on Windows
-        pass
     os._exit(1)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from novkit.data.dataset import ImageDataset
-from novkit.files import replacing
+from novkit.files import write_image
 from novkit.images import to_tensor
 
 _GAP = 2  # pixels between images
@@ -31,6 +31,5 @@ def contact_sheet(dataset: ImageDataset, *, columns: int = 10, least_side: int =
 
 def write_contact_sheet(dataset: ImageDataset, path: str | Path, *, columns: int = 10) -> Path:
     """Write the sheet as PNG; returns its path."""
-    with replacing(path) as temporary:
-        contact_sheet(dataset, columns=columns).save(temporary, format="PNG")
+    write_image(path, contact_sheet(dataset, columns=columns), "PNG")
     return Path(path)

@@ -1,5 +1,11 @@
 """One look for all figures: colours safe for colour-blind eyes, a symbol and a dash for each method, legible on light and dark paper."""
 
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import plotly.graph_objects as go
 
 from novkit.records import METHODS
@@ -90,9 +96,36 @@ TEMPLATE = _template()
 """Template of every figure: transparent paper, grey ink, thin grid."""
 
 
+# what novkit itself writes into texts; plotly would also take links and styles, and MathJax, where a page has it, what stands between $
+_FOREIGN = re.compile(r"<(?!(/?(b|i|sub|sup|extra)|br)>)", re.IGNORECASE)
+
+
+def harmless(value: Any) -> Any:
+    """A figure's JSON whose texts show what is in them: labels and file names can hold no link, no style and no formula."""
+    if isinstance(value, str):
+        return _FOREIGN.sub("&lt;", value).replace("$", "&#36;") if "<" in value or "$" in value else value
+    if isinstance(value, Mapping):
+        return {key: harmless(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return np.array([harmless(part) for part in value.tolist()], dtype=object) if value.dtype.kind in "OU" else value
+    if isinstance(value, list | tuple) and not all(isinstance(part, int | float) for part in value):
+        return [harmless(part) for part in value]
+    return value
+
+
 def finish(figure: go.Figure, *, title: str, alt: str, height: int = 420, width: int | None = None) -> go.Figure:
-    """Give a figure its template, title, size and alternative text."""
-    return figure.update_layout(template=TEMPLATE, title_text=title, height=height, width=width, meta={"alt": alt})
+    """Give a figure its template, title, size and alternative text, and make the texts in it `harmless`."""
+    figure.update_layout(template=TEMPLATE, title_text=title, height=height, width=width)
+    for part in (*figure.data, figure.layout):
+        found = {key: value for key, value in part.to_plotly_json().items() if key not in ("type", "source", "template")}
+        part.update({key: made for key, value in found.items() if _differs(made := harmless(value), value)}, overwrite=True)
+    return figure.update_layout(meta={"alt": alt})
+
+
+def _differs(made: Any, value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return made is not value
+    return json.dumps(made, default=str) != json.dumps(value, default=str)
 
 
 def legend_on_top(figure: go.Figure, height: int) -> None:

@@ -10,6 +10,7 @@ from novkit.errors import StoredFileError
 from novkit.experiments.ablation import DEFAULT, ablation_table
 from novkit.figures import ablation_dots
 from novkit.files import replacing
+from novkit.report.markdown import markdown_text
 from novkit.report.page import Page, table_html
 from novkit.report.parts import number_cell, signed_text
 from novkit.results import METHODS, load_results
@@ -58,7 +59,7 @@ def ablation_markdown(folder: str | Path) -> str:
     records = load_results(folder)
     lines = ["| choice | changed to | AUROC | difference [95 %] | pixel AP | Dice |", "|---|---|---:|---:|---:|---:|"]
     for row in ablation_table(folder, records).to_dict("records"):
-        cells = [row["group"], row["name"]]
+        cells = [markdown_text(row["group"]), markdown_text(row["name"])]
         for metric in ("auroc", "pixel_average_precision", "pixel_dice"):
             cells.append("–" if math.isnan(row[f"{metric}_mean"]) else f"{row[f'{metric}_mean']:.3f} ± {row[f'{metric}_sd']:.3f}")
         against = "" if math.isnan(row["difference"]) else f"{signed_text(row['difference'])} [{row['low']:+.3f}, {row['high']:+.3f}]"

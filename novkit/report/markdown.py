@@ -1,5 +1,6 @@
 """Tables for Markdown pages, made from a results folder: nothing in them is typed."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def results_table(records: Sequence[Record], command: str, metrics: Sequence[str
     parts = []
     for dataset in dict.fromkeys(table["dataset"]):
         of_set = table[table["dataset"] == dataset]
-        parts.append(f"**{dataset}**" + (" (synthetic)" if of_set["synthetic"].any() else ""))
+        parts.append(f"**{markdown_text(dataset)}**" + (" (synthetic)" if of_set["synthetic"].any() else ""))
         for metric in metrics:
             measured = of_set[of_set[f"{metric}_mean"].notna()]
             if not measured.empty:
@@ -57,10 +58,15 @@ def variants_table(records: Sequence[Record], command: str) -> str:
     """AUROC of each variant of a method (rows) and data set (columns), the method as it is first."""
     table = summary(records)
     columns = list(dict.fromkeys(table["dataset"]))
-    lines = ["| AUROC | " + " | ".join(name.replace("_", " ") for name in columns) + " |", "|---" + "|---:" * len(columns) + "|"]
+    lines = [
+        "| AUROC | " + " | ".join(markdown_text(name.replace("_", " ")) for name in columns) + " |",
+        "|---" + "|---:" * len(columns) + "|",
+    ]
     for variant in sorted(set(table["variant"]), key=[record.variant for record in records].index):
         row = {line["dataset"]: _cell(line, "auroc", False) for line in table[table["variant"] == variant].to_dict("records")}
-        lines.append(f"| {variant or 'as it is, without a leak'} | " + " | ".join(row.get(name, "–") for name in columns) + " |")
+        lines.append(
+            f"| {markdown_text(variant) or 'as it is, without a leak'} | " + " | ".join(row.get(name, "–") for name in columns) + " |"
+        )
     return "\n\n".join(["\n".join(lines), _note(records, command, best=False)])
 
 
@@ -73,6 +79,11 @@ TABLES: dict[str, Callable[[Sequence[Record], str], str]] = {
 """The tables that `novkit report --markdown` can write."""
 
 
+def markdown_text(text: str) -> str:
+    """Text from the data as a Markdown page shows it: none of it is markup, and it stays in its cell."""
+    return re.sub(r"([\\`*\[\]|<>$~])", r"\\\1", " ".join(text.split()))
+
+
 def _case(place: Place) -> str:
     return SETUPS[place[1]] if place[1] == "generated_ood" else place[2]
 
@@ -81,15 +92,16 @@ def _note(records: Sequence[Record], command: str, *, best: bool = True) -> str:
     first = records[0]
     seeds = sorted({record.seed for record in records})
     fields = {"profile": {r.profile for r in records}, "device": {r.device for r in records}, "commit": {r.commit[:10] for r in records}}
-    profile, device, commit = (", ".join(sorted(values)) for values in fields.values())
+    profile, device, commit = (markdown_text(", ".join(sorted(values))) for values in fields.values())
     spread = f"mean ± standard deviation over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
     legend = (
         "Bold: the best of its column. † the best single statistic *for this test set*: an upper bound chosen with its labels. Where "
         "statistics have a map, it is the raw grey level. "
     )
+    command = " ".join(command.replace("`", " ").replace("<!--", "").split())  # between backticks nothing else is markup
     return (
         f"{spread[0].upper()}{spread[1:]}; {profile} profile. {legend if best else ''}"
-        f"Measured on {device}, torch {first.versions.get('torch', '?')}, commit {commit}. Remake: `{command}`."
+        f"Measured on {device}, torch {markdown_text(first.versions.get('torch', '?'))}, commit {commit}. Remake: `{command}`."
     )
 
 
@@ -97,7 +109,10 @@ def _table(table: pd.DataFrame, metric: str, heading: str, title: Callable[[Plac
     """Methods down, places across, the best of each column bold."""
     keys = ["dataset", "setup", "case"]
     columns: list[Place] = list(dict.fromkeys(table[keys].itertuples(index=False, name=None)))
-    lines = ["| " + " | ".join([heading, *map(title, columns)]) + " |", "|---" + "|---:" * len(columns) + "|"]
+    lines = [
+        "| " + " | ".join([heading, *(markdown_text(title(place)) for place in columns)]) + " |",
+        "|---" + "|---:" * len(columns) + "|",
+    ]
     cells = {(row["method"], *(row[key] for key in keys)): row for row in table.to_dict("records")}
     fair = table[table["method"] != UPPER_BOUND].groupby(keys)[f"{metric}_mean"]
     best = fair.min() if metric == "fpr95" else fair.max()

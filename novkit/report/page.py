@@ -7,7 +7,7 @@ from html import escape
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from novkit.figures.style import describe
+from novkit.figures.style import describe, harmless
 
 # the page may not reach the network, whatever a figure or a text asks for
 _POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
@@ -155,7 +155,7 @@ class Page:
     def figure(self, figure: go.Figure, caption: str) -> str:
         """HTML of a figure with its alternative text; `caption` is plain text. The plot is drawn when the page opens."""
         name = f"figure-{len(self._figures) + 1}"
-        self._figures[name] = json.loads(figure.to_json())
+        self._figures[name] = harmless(json.loads(figure.to_json()))
         layout = self._figures[name]["layout"]
         height, alt = int(layout.get("height") or 420), escape(describe(figure))
         width = layout.pop("width", None)  # the page is fluid: a figure's width is its largest

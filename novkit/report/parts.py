@@ -59,8 +59,13 @@ def command_text(records: Sequence[Record]) -> str:
     if not datasets <= set(EMBEDDED):
         normal = dict.fromkeys(name for r in records for name in r.normal)
         novel = dict.fromkeys(name for r in records for name in r.novel if r.setup != "generated_ood")
-        words += ["--data FOLDER", *(f"--normal {name!r}" for name in normal), *(f"--novel {name!r}" for name in novel)]
+        words += ["--data FOLDER", *(f"--normal {_quoted(name)}" for name in normal), *(f"--novel {_quoted(name)}" for name in novel)]
     return " ".join(words)
+
+
+def _quoted(name: str) -> str:
+    """A name as a shell takes it, whatever is in it: the command is there to be copied."""
+    return "'" + name.replace("'", "'\"'\"'") + "'"
 
 
 def strip_svg(low: float, value: float, high: float, colour: str) -> str:

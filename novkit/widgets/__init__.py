@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from novkit.widgets.distortion_explorer import DistortionExplorer
     from novkit.widgets.margin_explorer import MarginExplorer
     from novkit.widgets.patch_explorer import PatchExplorer, score_patches
+    from novkit.widgets.patch_runs import PatchRuns
     from novkit.widgets.patch_view import PatchScores
     from novkit.widgets.score_explorer import ScoreExplorer
     from novkit.widgets.snapshots import Snapshots, record_snapshots
@@ -20,6 +21,7 @@ _HOMES = {
     "DistortionExplorer": "distortion_explorer",
     "MarginExplorer": "margin_explorer",
     "PatchExplorer": "patch_explorer",
+    "PatchRuns": "patch_runs",
     "PatchScores": "patch_view",
     "ScoreExplorer": "score_explorer",
     "Snapshots": "snapshots",
@@ -31,6 +33,7 @@ __all__ = [
     "DistortionExplorer",
     "MarginExplorer",
     "PatchExplorer",
+    "PatchRuns",
     "PatchScores",
     "ScoreExplorer",
     "Snapshots",

@@ -1,5 +1,6 @@
 """What all explorers share: a figure redrawn in place, controls that change one state, buttons and labels for every reader."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,11 +12,29 @@ import numpy as np
 import plotly.graph_objects as go
 
 from novkit.errors import NovkitError
+from novkit.figures.style import INK, NORMAL_COLOUR, harmless
 from novkit.widgets.toolbar import Toolbar
 
 _UNCHANGED = ("uid", "template")
 _WIDE = {"width": "auto", "min_width": "330px", "flex": "1 1 330px"}
+_WIDE_SLIDER = {"width": "auto", "min_width": "330px", "flex": "1 1 440px"}  # beside a long name it needs the room
+_MODEBAR = {"bgcolor": "rgba(0,0,0,0)", "color": INK, "activecolor": NORMAL_COLOUR}  # plotly's own would be a dark bar on light paper
 _NAMES = {"description_width": "initial"}
+_REST = 0.3  # seconds without a change, after which what takes its time is done
+
+
+class _Figure(go.FigureWidget):
+    """A FigureWidget that meets the browser once it is complete.
+
+    Plotly's own opens the connection first and sends its data after that; a browser that is still busy loading plotly loses these early
+    messages, and the figure stays empty for good.
+    """
+
+    complete = False
+
+    def open(self) -> None:
+        if self.complete:
+            super().open()
 
 
 class Canvas:
@@ -26,15 +45,18 @@ class Canvas:
 
     def __init__(self, figure: go.Figure | Mapping[str, Any], *, file_name: str) -> None:
         self._drawn = _spec(figure)
-        self.widget = go.FigureWidget(self._drawn)
+        self.widget = _Figure(self._drawn)
         # FigureWidget has no public way to set plotly's config
         self.widget._config = {
             **self.widget._config,
             "displaylogo": False,
             "displayModeBar": True,
+            "modeBarButtons": [["toImage"], ["zoom2d", "pan2d", "select2d"], ["resetScale2d"]],  # more would cover the title
             "responsive": True,  # follows the page's width
             "toImageButtonOptions": {"format": "png", "filename": file_name, "scale": 2},
         }
+        self.widget.complete = True
+        self.widget.open()
         self._pick: Callable[[dict[int, Any]], None] | None = None
 
     def draw(self, figure: go.Figure | Mapping[str, Any]) -> None:
@@ -81,9 +103,17 @@ class Canvas:
 
 def _spec(figure: go.Figure | Mapping[str, Any]) -> dict[str, Any]:
     """Plotly's JSON with arrays as they are (the figure's own to_plotly_json would pack them)."""
-    if not isinstance(figure, go.Figure):
-        return dict(figure)
-    return {"data": [trace.to_plotly_json() for trace in figure.data], "layout": figure.layout.to_plotly_json()}
+    if isinstance(figure, go.Figure):
+        figure = {"data": [trace.to_plotly_json() for trace in figure.data], "layout": figure.layout.to_plotly_json()}
+    data = [{key: _without_nan(value) for key, value in trace.items()} for trace in figure["data"]]
+    return harmless({"data": data, "layout": {**figure["layout"], "modebar": _MODEBAR}})
+
+
+def _without_nan(value: Any) -> Any:
+    """A table with gaps as lists with None: it travels as JSON, which has no NaN. Rows travel as bytes and stay."""
+    if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind == "f" and np.isnan(value).any():
+        return [[None if number != number else number for number in row] for row in value.tolist()]
+    return value
 
 
 def _apply(target: Any, old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> None:
@@ -123,14 +153,15 @@ class Explorer(W.VBox):
         self.status = W.HTML()
         self.toolbar = Toolbar(file_name=file_name, csv=csv)
         self._deaf = False
+        self._planned: asyncio.TimerHandle | None = None
         self.add_class("novkit-explorer")
 
     def control(self, field: str, widget: Any, help_text: str = "") -> Any:
         """Let a widget set a field of the state; returns it."""
-        widget.style = {**_NAMES, **({"handle_color": "#0078BE"} if isinstance(widget, _SLIDERS) else {})}
+        widget.style = {**_NAMES, **({"handle_color": NORMAL_COLOUR} if isinstance(widget, _SLIDERS) else {})}
         widget.tooltip = f"{widget.description}: {help_text}" if help_text else widget.description
         if widget.layout.width is None:
-            widget.layout = W.Layout(**_WIDE)
+            widget.layout = W.Layout(**(_WIDE_SLIDER if isinstance(widget, _SLIDERS) else _WIDE))
         self.controls[field] = widget
         widget.observe(lambda change: self._heard(field, change["new"]), "value")
         return widget
@@ -162,16 +193,34 @@ class Explorer(W.VBox):
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
-        """Say what takes its time while it takes it."""
-        self.say(f"{text} …")
+        """Say what takes its time while it takes it, beside a spinner."""
+        self.say(f"{text} …", spinner=True)
         try:
             yield
         finally:
             self.say("")
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, *, spinner: bool = False) -> None:
         """Show a line under the controls, read out by screen readers."""
-        self.status.value = f'<p role="status" aria-live="polite" style="margin:0;min-height:1.4em">{escape(text)}</p>'
+        turning = '<span class="novkit-spinner" aria-hidden="true"></span>' if spinner else ""
+        self.status.value = f'<p role="status" aria-live="polite" style="margin:0;min-height:1.4em">{turning}{escape(text)}</p>'
+
+    def when_at_rest(self, action: Callable[[], None]) -> None:
+        """Do what takes its time once the controls have rested for a moment, so that a slider on its way does not wait for it.
+
+        What was planned before and not begun is dropped. Without a running event loop it is done at once.
+        """
+        self.forget_plan()
+        try:
+            self._planned = asyncio.get_running_loop().call_later(_REST, lambda: self._told(action))
+        except RuntimeError:  # a plain script
+            action()
+
+    def forget_plan(self) -> None:
+        """Drop what was planned and not begun."""
+        if self._planned is not None:
+            self._planned.cancel()
+        self._planned = None
 
     def on_pick(self, callback: Callable[[dict[int, Any]], None]) -> None:
         """As Canvas.on_pick, errors said."""

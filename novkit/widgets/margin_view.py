@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from novkit.errors import NovkitError, SettingsError
 from novkit.evaluation import auroc
-from novkit.figures.style import INK, NORMAL_COLOUR, NOVEL_COLOURS, TEMPLATE, faint
+from novkit.figures.style import INK, NORMAL_COLOUR, NOVEL_COLOURS, TEMPLATE, faint, harmless
 from novkit.widgets.readouts import readout_table
 from novkit.widgets.snapshots import GROUPS, ID, NOVEL, TRANSFORMED, Snapshots
 
@@ -147,7 +147,7 @@ def margin_figure(snapshots: Snapshots, state: MarginState) -> go.Figure:
         ],
         "uirevision": "margin",
     }
-    return go.Figure({"data": data, "layout": layout})
+    return go.Figure(harmless({"data": data, "layout": layout}))
 
 
 def _note(text: str, place: dict[str, Any]) -> dict[str, Any]:

@@ -11,13 +11,14 @@ def readout_table(caption: str, heads: Sequence[str], rows: Mapping[str, Sequenc
     head = "".join(f'<th scope="col" style="text-align:right;padding:2px 8px;vertical-align:bottom">{escape(text)}</th>' for text in heads)
     head = f"<tr><td></td>{head}</tr>" if heads else ""
     body = "".join(
-        f'<tr><th scope="row" style="text-align:left;padding:2px 8px">{escape(name)}</th>'
+        f'<tr><th scope="row" style="text-align:left;padding:2px 8px;white-space:nowrap">{escape(name)}</th>'
         + "".join(f'<td style="text-align:right;padding:2px 8px">{escape(_text(cell))}</td>' for cell in cells)
         + "</tr>"
         for name, cells in rows.items()
     )
     caption = f'<caption style="text-align:left">{escape(caption)}</caption>'
-    return f'<table style="font-size:13px;line-height:1.3">{caption}{head}{body}</table>'
+    table = f'<table style="font-size:13px;line-height:1.3">{caption}{head}{body}</table>'
+    return f'<div style="overflow-x:auto">{table}</div>'
 
 
 def _text(cell: Cell) -> str:

@@ -36,7 +36,7 @@ class ScoreExplorer(Explorer):
     """Score distributions and ROC curves of stored results, with everything that follows from a threshold.
 
     results: a results folder; None takes the reference results. datasets: the data sets that were tested, by name, for pictures of every
-    test image; without them the stored examples alone have pictures.
+    test image; without them there are pictures of embedded data, which is made again, and of the stored examples.
     Raises StoredFileError where the folder holds no usable results.
     """
 
@@ -86,7 +86,7 @@ class ScoreExplorer(Explorer):
         classes = _classes(drawn_classes(run.scores))
         if not set(state.selected_classes) <= set(classes) or not state.selected_classes:
             # the most novel ones; but all where only the stored examples, wherever they lie, have pictures
-            first = max(0.0, 1 - _FIRST_SELECTED / len(run.scores)) if state.dataset in stored.images else 0.0
+            first = max(0.0, 1 - _FIRST_SELECTED / len(run.scores)) if stored.has_every_picture(run) else 0.0
             state = replace(state, selected_classes=classes, selected=(first, 1.0))
         return state
 
@@ -138,7 +138,7 @@ class ScoreExplorer(Explorer):
         self._drawn_selection = chosen
         rows = selected_rows(first.scores, state) if first else np.array([], dtype=int)
         self._list(rows, first)
-        self.pictures.value = self._cards(rows, first)
+        self._show_pictures(rows, first)
 
     def _list(self, rows: np.ndarray, first: Shown | None) -> None:
         listed = rows[:_MOST_LISTED]
@@ -155,19 +155,28 @@ class ScoreExplorer(Explorer):
         text = f"{n} image{'s' * (n != 1)} selected, most novel first{f'; the first {_MOST_LISTED} are listed' if more else ''}."
         self.list_text.value = f'<p role="status" aria-live="polite">{text}</p>'
 
-    def _cards(self, rows: np.ndarray, first: Shown | None) -> str:
+    def _show_pictures(self, rows: np.ndarray, first: Shown | None) -> None:
+        """Show the first pictures of the selection; where they must be made or looked at first, once the controls rest."""
+        self.forget_plan()
         if first is None or not len(rows):
-            return cards_html([], "No image is selected: box bins of a histogram, or widen the selected scores.")
-        s = first.scores
+            self.pictures.value = cards_html([], "No image is selected: box bins of a histogram, or widen the selected scores.")
+            return
         picked = set(self.state.shown)
-        wanted = [row for row in rows if str(s.id[row]) in picked] if picked else list(rows)
-        if self.state.dataset in self.stored.images:  # all have pictures; else only examples do, wherever they lie
+        wanted = [int(row) for row in rows if not picked or str(first.scores.id[row]) in picked]
+        if self.stored.has_every_picture(first.run):  # else examples alone have pictures, wherever they lie
             wanted = wanted[:_MOST_SHOWN]
-        if self.stored.needs_inference(first.run, wanted):
-            with self.busy(f"{first.run.record.display_name} computes the maps of {len(wanted)} images"):
-                found = self.stored.pictures(first.run, wanted)
-        else:
-            found = self.stored.pictures(first.run, wanted)
+        if not self.stored.takes_time(first.run, wanted):
+            self.pictures.value = self._cards(wanted, first)
+            return
+
+        def later() -> None:
+            with self.busy(f"Getting {len(wanted)} images and their maps"):
+                self.pictures.value = self._cards(wanted, first)
+
+        self.when_at_rest(later)
+
+    def _cards(self, rows: list[int], first: Shown) -> str:
+        s, found = first.scores, self.stored.pictures(first.run, rows)
         cards = [
             Card(
                 found[row].image,
@@ -176,12 +185,9 @@ class ScoreExplorer(Explorer):
                 map=found[row].map,
                 mask=found[row].mask,
             )
-            for row in [row for row in wanted if row in found][:_MOST_SHOWN]
+            for row in [row for row in rows if row in found][:_MOST_SHOWN]
         ]
-        return cards_html(
-            cards,
-            "No stored example is among the selected images: widen the selection, or pass datasets={name: data set} to see every image.",
-        )
+        return cards_html(cards, self.stored.what_is_missing(first.run))
 
     def selection_as_csv(self) -> str:
         """The selected images with the score of every method drawn, most novel first."""

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from novkit.figures.images import plain_text
-from novkit.figures.style import DASHES, GRID, INK, NORMAL_COLOUR, TEMPLATE, faint, method_look
+from novkit.figures.style import DASHES, GRID, INK, NORMAL_COLOUR, TEMPLATE, faint, harmless, method_look
 from novkit.widgets.score_view import NORMAL, ScoreState, Shown, bin_edges, class_looks, drawn_classes, heights, shares_of_bins
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "x")  # a class's symbol, beside its colour and dash
@@ -25,7 +25,7 @@ def scores_figure(shown: Mapping[str, Shown], state: ScoreState) -> go.Figure:
 
     A class's trace has one marked point a bin; `picked_bins` turns picked points back into bins.
     """
-    return go.Figure(scores_spec(shown, state))
+    return go.Figure(harmless(scores_spec(shown, state)))
 
 
 def scores_spec(shown: Mapping[str, Shown], state: ScoreState) -> Spec:

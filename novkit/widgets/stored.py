@@ -15,6 +15,7 @@ from novkit.experiments import Job
 from novkit.methods import load_detector
 from novkit.records import METHODS, SETUPS, Record
 from novkit.results import load_examples, load_results, load_scores
+from novkit.widgets.remaking import can_remake, options_of, remake
 
 Key = tuple[str, str, tuple[str, ...], tuple[str, ...]]  # profile, set-up, normal, novel
 
@@ -40,7 +41,7 @@ class StoredResults:
     """A results folder to choose from: data set, then case, then seed, then methods.
 
     folder: a results folder or its results.json. datasets: the data sets themselves, by name, where pictures of all test images are wanted;
-    without them only the examples that the folder holds have pictures.
+    without them the examples that the folder holds have pictures, and the embedded data's own images, which are made again.
     Raises StoredFileError where the folder holds no usable results.
     """
 
@@ -56,6 +57,7 @@ class StoredResults:
         self._detectors: dict[Path, Detector] = {}
         self._maps: dict[tuple[str, str], np.ndarray] = {}
         self._panels: dict[str, dict[int, Picture]] = {}
+        self._had: set[tuple[str, int]] = set()  # (run, row) whose picture was asked for before
 
     # ---- what there is to choose ---------------------------------------------------------------------------------
 
@@ -98,26 +100,46 @@ class StoredResults:
     def pictures(self, run: Run, rows: Sequence[int]) -> dict[int, Picture]:
         """Pictures of the test images at `rows` of the run's scores, as far as there are any; maps where the method gives them.
 
-        Examples stored with the run come first. Others need the data set; their maps need the stored detector, which then runs.
+        Examples stored with the run come first. Others need the data set, or are made again; their maps need the stored detector, which
+        then runs.
         """
         wanted = set(rows)
         found = {row: picture for row, picture in self._examples(run).items() if row in wanted}
         missing = [row for row in rows if row not in found]
-        setup = self._setup(run) if missing else None
-        if setup is not None:
-            masks = setup.test_masks
-            X = np.asarray(setup.dataset.images[setup.split.test[missing]])
-            maps = self._computed_maps(run, missing, X)
-            for number, row in enumerate(missing):
-                found[row] = Picture(X[number], None if masks is None else masks[row], None if maps is None else maps[number])
+        if not missing or not self.has_every_picture(run):
+            return found
+        X, masks = self._images_of(run, missing)
+        maps = self._computed_maps(run, missing, X)
+        for number, row in enumerate(missing):
+            found[row] = Picture(X[number], masks[number], None if maps is None else maps[number])
+            self._had.add((run.record.run, row))
         return found
 
-    def needs_inference(self, run: Run, rows: Sequence[int]) -> bool:
-        """Whether `pictures` would run a detector: worth a word to the reader beforehand."""
-        if run.record.dataset not in self.images or self._detector_folder(run.record) is None:
-            return False
-        known, name = self._examples(run), run.record.run
-        return any(row not in known and (name, str(run.scores.id[row])) not in self._maps for row in rows)
+    def has_every_picture(self, run: Run) -> bool:
+        """Whether all test images of a run can be shown, not its stored examples alone."""
+        return run.record.dataset in self.images or can_remake(run.record)
+
+    def takes_time(self, run: Run, rows: Sequence[int]) -> bool:
+        """Whether `pictures` would make images again or run a detector: worth a word to the reader beforehand."""
+        known = self._examples(run)
+        return self.has_every_picture(run) and any(row not in known and (run.record.run, row) not in self._had for row in rows)
+
+    def what_is_missing(self, run: Run) -> str:
+        """How to see every test image of a run that has pictures of its stored examples only."""
+        name, options = run.record.dataset, options_of(run.record)
+        how = f"load({name!r}, {', '.join(f'{k}={v!r}' for k, v in options.items())})" if options else "the data set, loaded as it was"
+        return (
+            f"No stored example is among the selected images: widen the selection, or pass datasets={{{name!r}: {how}}} to see every image."
+        )
+
+    def _images_of(self, run: Run, rows: Sequence[int]) -> tuple[np.ndarray, list[np.ndarray | None]]:
+        setup = self._setup(run)
+        if setup is None:
+            made = remake(run.record, [str(run.scores.id[row]) for row in rows])
+            return np.stack([image for image, _ in made]), [mask for _, mask in made]
+        masks = setup.test_masks
+        X = np.asarray(setup.dataset.images[setup.split.test[list(rows)]])
+        return X, [None if masks is None else masks[row] for row in rows]
 
     def _examples(self, run: Run) -> dict[int, Picture]:
         """Stored examples by their row: they are the first test images of each class, which their scores confirm."""

@@ -87,11 +87,21 @@ function render({ model, el }) {
 export default { render };
 """
 
+_STYLE = """
+.novkit-explorer { overflow-x: auto; }
+.novkit-explorer .js-plotly-plot { min-width: 640px; }
+.novkit-spinner { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.5em; vertical-align: -0.05em; border-radius: 50%;
+  border: 2px solid currentColor; border-top-color: transparent; animation: novkit-turn 0.9s linear infinite; }
+@keyframes novkit-turn { to { transform: rotate(360deg); } }
+@media (prefers-reduced-motion: reduce) { .novkit-spinner { animation-duration: 4s; } }
+"""
+
 
 class Toolbar(anywidget.AnyWidget):
     """The buttons. alt: what the figure shows, in words. csv: gives the selection as CSV text when asked; None: no such button."""
 
     _esm = _SCRIPT
+    _css = _STYLE
     alt = traitlets.Unicode("").tag(sync=True)
     has_csv = traitlets.Bool(False).tag(sync=True)
     file_name = traitlets.Unicode("novkit").tag(sync=True)

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import pickle
 import struct
 import tarfile
 from collections.abc import Callable
@@ -190,17 +189,16 @@ def make_mnist(folder: Path, kind: str = "MNIST", n: tuple[int, int] = (12, 5)) 
 
 
 def make_cifar(folder: Path, n: int = 4) -> np.ndarray:
-    """cifar-10-python.tar.gz with its five batches, test batch and names, pickled as there -> images (6 n, 3, 32, 32)."""
-    home = folder / "cifar-10-batches-py"
+    """cifar-10-binary.tar.gz with its five batches and test batch, a byte of the class before each image -> images (6 n, 3, 32, 32)."""
+    home = folder / "cifar-10-batches-bin"
     home.mkdir(parents=True)
     images = rng().integers(0, 256, (6 * n, 3, 32, 32), dtype=np.uint8)
-    for k, name in enumerate([*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]):
-        batch = {"data": images[k * n : (k + 1) * n].reshape(n, -1), "labels": [(k + j) % 10 for j in range(n)]}
-        (home / name).write_bytes(pickle.dumps(batch, protocol=2))
-    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-    (home / "batches.meta").write_bytes(pickle.dumps({"label_names": names, "num_vis": 3072}, protocol=2))
-    with tarfile.open(folder / "cifar-10-python.tar.gz", "w:gz") as archive:
-        archive.add(home, "cifar-10-batches-py")
+    for k, name in enumerate([*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]):
+        rows = [bytes([(k + j) % 10]) + image.tobytes() for j, image in enumerate(images[k * n : (k + 1) * n])]
+        (home / name).write_bytes(b"".join(rows))
+    (home / "batches.meta.txt").write_text("\n".join(("airplane", "automobile", "bird")))
+    with tarfile.open(folder / "cifar-10-binary.tar.gz", "w:gz") as archive:
+        archive.add(home, "cifar-10-batches-bin")
     return images
 
 

@@ -138,6 +138,21 @@ def test_only_what_differs_is_sent(scores, monkeypatch):
     assert not any(any(part) for part in sent[n_before:])
 
 
+def test_a_figure_meets_the_browser_complete(monkeypatch):
+    """What is sent after the connection is opened may be lost by a browser that is still loading plotly."""
+    met, open_ = [], W.Widget.open
+
+    def opened(widget) -> None:
+        if hasattr(widget, "_widget_data"):
+            met.append((len(widget._widget_data), widget._widget_layout["title"]["text"], widget._config["displaylogo"]))
+        open_(widget)
+
+    monkeypatch.setattr(W.Widget, "open", opened)
+    canvas = Canvas({"data": [{"type": "scatter", "y": [1, 2]}], "layout": {"title": {"text": "whole"}}}, file_name="x")
+    assert met == [(1, "whole", False)]
+    assert canvas.widget.comm is not None
+
+
 def test_redrawing_adds_and_removes_traces_in_place():
     first = {"data": [{"type": "scatter", "y": [1, 2]}], "layout": {"title": {"text": "a"}, "xaxis": {"type": "log"}}}
     second = {"data": [{"type": "bar", "y": [3]}, {"type": "scatter", "y": [4]}], "layout": {"title": {"text": "b"}}}

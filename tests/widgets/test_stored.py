@@ -49,7 +49,7 @@ def test_stored_examples_belong_to_their_rows(tmp_path):
     assert not found[rows[0]].mask.any()
     assert found[rows[1]].map.shape == (32, 32)
     assert stored.pictures(stored.run("blobs", case, 1, "TEND"), range(120)) == {}
-    assert not stored.needs_inference(run, range(120))
+    assert not stored.takes_time(run, range(120))
 
 
 def test_every_test_image_has_its_picture_where_the_data_set_is_given(tmp_path):
@@ -90,10 +90,10 @@ def test_maps_come_from_the_stored_detector(tmp_path):
     detector = PixelZScore(progress=False).fit(setup.X_train, setup.X_calibration, X_threshold=setup.X_threshold)
     detector.save(tmp_path / "detectors" / "blobs-round-pixel_zscore-seed0")
     stored = StoredResults(tmp_path, {"blobs": data})
-    assert stored.needs_inference(run, [1, 2])
+    assert stored.takes_time(run, [1, 2])
     found = stored.pictures(run, [1, 2])
     np.testing.assert_array_equal(np.stack([found[1].map, found[2].map]), detector.novelty_map(setup.X_test[[1, 2]]))
-    assert not stored.needs_inference(run, [1, 2])  # kept
+    assert not stored.takes_time(run, [1, 2])  # kept
 
 
 def test_pictures_have_words_and_captions_no_markup():

@@ -14,6 +14,7 @@ from novkit.data.downloads import Download
 from novkit.data.prepare import Collection, Files, Recipe
 from novkit.data.reading import centre_square, in_parallel, read_image, resized, with_channels
 from novkit.data.store import Sample
+from novkit.data.tables import read_csv
 from novkit.errors import DataError
 
 _URL = "https://isic-archive.s3.amazonaws.com/challenges/2016/"
@@ -39,7 +40,7 @@ def collect(files: Files, *, size: int) -> Collection | None:
 
 def read_truth(file: Path) -> pd.DataFrame:
     """id and label from a ground-truth file: no header, ids with or without quotes, the label a word (training) or a number (test)."""
-    table = pd.read_csv(file, header=None, names=["id", "label"], dtype=str, keep_default_na=False)
+    table = read_csv(file, header=None, names=["id", "label"], index_col=False)
     table = table.apply(lambda column: column.str.strip(" '\""))
     unknown = ~table["label"].isin(list(_LABELS))
     if unknown.any() or not table["id"].str.startswith("ISIC_").all():

@@ -1,6 +1,5 @@
 """RSNA Pneumonia Detection Challenge 2018: chest X-rays as DICOM, three classes."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,10 @@ from novkit.data.formats import read_dicom
 from novkit.data.prepare import Collection, Files, Recipe
 from novkit.data.reading import in_parallel, resized
 from novkit.data.store import Sample
+from novkit.data.tables import read_csv
+from novkit.data.untrusted import reading
 from novkit.errors import DataError
+from novkit.files import read_json
 
 CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
 
@@ -21,7 +23,10 @@ def collect(files: Files, *, size: int) -> Collection | None:
     images = {file.stem: file for file in files.find("*.dcm") if file.parent.name == "stage_2_train_images"}
     if not classes or not images:
         return None
-    table = pd.read_csv(classes[0], dtype=str).drop_duplicates("patientId")  # a row for each box, one image for each patientId
+    table = read_csv(classes[0])
+    if not {"patientId", "class"} <= set(table.columns):
+        raise DataError(f"{classes[0]} lacks the columns patientId and class: download it again.")
+    table = table.drop_duplicates("patientId")  # a row for each box, one image for each patientId
     table = table.rename(columns={"patientId": "id", "class": "label"}).sort_values("id", ignore_index=True)
     if unknown := set(table["label"]) - set(CLASSES):
         raise DataError(f"{classes[0]} names the class {min(unknown)!r}: download it again.")
@@ -39,7 +44,9 @@ def groups(ids: pd.Series, mappings: list[Path]) -> np.ndarray:
     """The patients: those of the NIH set the images were taken from, where RSNA's mapping is there; else the challenge's ids."""
     if not mappings:
         return ids.to_numpy()
-    nih = {row["subset_img_id"]: str(row["img_id"]).split("_")[0] for row in json.loads(mappings[0].read_text(encoding="utf-8"))}
+    rows = read_json(mappings[0], "mapping")
+    with reading(mappings[0], "RSNA's mapping", "download it again"):
+        nih = {str(row["subset_img_id"]): str(row["img_id"]).split("_")[0] for row in rows}
     return ids.map(nih).fillna(ids).to_numpy()
 
 
@@ -47,7 +54,8 @@ def _header(path: Path) -> dict[str, str]:
     from pydicom import dcmread
 
     wanted = {"view": "ViewPosition", "sex": "PatientSex", "age": "PatientAge"}
-    dicom = dcmread(path, stop_before_pixels=True, specific_tags=list(wanted.values()))
+    with reading(path, "a DICOM image"):
+        dicom = dcmread(path, stop_before_pixels=True, specific_tags=list(wanted.values()))
     raw = {column: dicom.get_item(tag) for column, tag in wanted.items()}  # as stored: the challenge's ages are no valid DICOM ages
     return {
         column: "" if element is None else bytes(element.value or b"").decode("ascii", "replace").strip() for column, element in raw.items()

@@ -1,0 +1,1 @@
+"""Assignments: their scripts, the notebooks generated from them, and what generates them."""

@@ -1,0 +1,144 @@
+"""What reading files of unknown origin has in common: one kind of error, quiet libraries, and bounds on what small files may become."""
+
+import gzip
+import io
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from novkit.errors import DataError, NovkitError
+
+MAX_RATIO = 100  # times its own size that a file may hold: images are compressed already
+SMALL = 2**30  # bytes that any file may hold
+_LOGGERS = ("pydicom", "nibabel", "nibabel.global", "PIL")
+
+
+def unpacked_limit(file: Path) -> int:
+    """How many bytes a file may unpack to; more is a trap, or damage."""
+    return max(SMALL, MAX_RATIO * file.stat().st_size)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file lies there; a pipe, a device, a loop of links and a name that no system has are none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def reading(file: Path, what: str, mend: str = "replace it or remove it") -> Iterator[None]:
+    """Whatever goes wrong in the block is a DataError that names the file; what libraries remark on the way is not heard.
+
+    what: what the file should be, with its article. mend: what the reader of the error can do.
+    """
+    try:
+        with quiet():
+            yield
+    except NovkitError:
+        raise
+    except Exception as error:  # decoders raise nearly anything for a broken file
+        words = " ".join(str(error).split())[:200]
+        why = f"{type(error).__name__}: {words}" if words else type(error).__name__
+        raise DataError(f"{file} cannot be read as {what} ({why}): {mend}.") from error
+
+
+class _Quiet:
+    """Filters and log levels are the process's own: the first reader in sets them, the last one out puts them back."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.filters = warnings.catch_warnings()
+        self.levels: dict[str, int] = {}
+
+    def enter(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.filters = warnings.catch_warnings()
+                self.filters.__enter__()
+                warnings.simplefilter("ignore")
+                self.levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+                for name in _LOGGERS:
+                    logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+    def leave(self) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.filters.__exit__(None, None, None)
+                for name, level in self.levels.items():
+                    logging.getLogger(name).setLevel(level)
+
+
+_quiet = _Quiet()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back the remarks of the libraries that read files, in all threads: the error that may follow says what matters."""
+    _quiet.enter()
+    try:
+        yield
+    finally:
+        _quiet.leave()
+
+
+class Bounded(io.BufferedIOBase):
+    """A stream to read and seek in, which refuses what lies beyond `limit` bytes, and to read more than `most` at once.
+
+    What a small file unpacks to can be more than anybody has, and a length in its header can be anything.
+    """
+
+    def __init__(self, stream: IO[bytes], limit: int, file: Path, most: int | None = None) -> None:
+        super().__init__()
+        self.stream, self.limit, self.file, self.place = stream, limit, file, 0
+        self.most = limit if most is None else most
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            size = self.limit - self.place
+        elif size > self.most:
+            raise self._refused()
+        content = self.stream.read(size)
+        self._at(self.place + len(content))
+        return content
+
+    read1 = read
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if whence == io.SEEK_END:
+            raise io.UnsupportedOperation("the end is not known")
+        wanted = offset + (self.place if whence == io.SEEK_CUR else 0)
+        self._at(wanted)
+        self.place = self.stream.seek(wanted)
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def _at(self, place: int) -> None:
+        if place > self.limit:
+            raise self._refused()
+        self.place = place
+
+    def _refused(self) -> DataError:
+        return DataError(f"{self.file} unpacks to more than {max(1, self.limit >> 20)} MiB: it is a trap or damaged, download it again.")
+
+
+@contextmanager
+def opened(file: Path, limit: int | None = None) -> Iterator[Bounded]:
+    """The content of a file, unpacked where its name ends in .gz, up to `limit` bytes; by default `unpacked_limit`."""
+    stream: Any
+    with gzip.open(file) if file.name.lower().endswith(".gz") else open(file, "rb") as stream:
+        yield Bounded(stream, unpacked_limit(file) if limit is None else limit, file)

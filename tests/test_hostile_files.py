@@ -1,0 +1,81 @@
+"""Files that were damaged on purpose: each ends in a sentence or in a valid result, in bounded time and memory, and writes nothing outside.
+
+A worker with limits reads them (tests/hostile_worker.py); how they are damaged is told in tests/hostile_files.py.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.campaign import record
+from tests.drawn import counts
+from tests.hostile_worker import MEMORY, SECONDS, Worker
+
+pytestmark = pytest.mark.slow
+
+ELSEWHERE = {
+    "png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "picture": "BMP, GIF, WebP, PPM and JPEG 2000", "dicom": "DICOM", "nifti": "NIfTI",
+    "nifti_gz": "NIfTI, gzipped", "medmnist": "MedMNIST's .npz", "idx": "MNIST's IDX, gzipped", "zip": "zip", "tar": "tar",
+    "tar_gz": "tar, gzipped", "labels": "labels.csv", "tables": "tables of public sets (CSV and JSON)",
+}  # fmt: skip
+OWN = {
+    "results": "results.json", "scores": "scores.npz", "checkpoint": "checkpoints (JSON and safetensors)",
+    "detector": "saved detectors (JSON and safetensors)", "store": "prepared data (JSON, CSV and .npy)",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory) -> Iterator[Worker]:
+    worker = Worker("tests.hostile_readers", tmp_path_factory.mktemp("elsewhere"))
+    yield worker
+    worker.stop()
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> Iterator[Worker]:
+    worker = Worker("tests.hostile_stored", tmp_path_factory.mktemp("own"))
+    yield worker
+    worker.stop()
+
+
+def holds(worker: Worker, kind: str, title: str, number: int) -> None:
+    campaign = worker.run(kind, range(number))
+    note = f"at most {campaign.slowest:.1f} s of computing each; {MEMORY >> 30} GiB allowed"
+    record("Untrusted files", f"{title}, damaged at random", tried=campaign.tried, outcome=campaign.outcome(), note=note)
+    assert not campaign.faults, campaign.faults[:3]
+    assert campaign.tried == number
+    assert campaign.clean > number / 20  # the damage reaches what is read
+    assert campaign.read > 0
+    assert campaign.slowest < SECONDS
+
+
+@counts(300, 10_000)
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_a_damaged_file_is_refused_in_a_sentence_or_read(elsewhere, kind, examples):
+    holds(elsewhere, kind, ELSEWHERE[kind], examples)
+
+
+@counts(300, 10_000)
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("kind", OWN)
+def test_so_is_a_changed_file_of_novkits_own(own, kind, examples):
+    holds(own, kind, OWN[kind], examples)
+
+
+# ---- what the watch is worth -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("how", "fault"), [("raise", "traceback"), ("warn", "warned"), ("say", "warned"), ("write", "wrote outside"),
+                                            ("unpickle", "wrote outside"), ("die", "died"), ("hoard", "traceback"), ("dawdle", "too slow"),
+                                            ("sleep", "hung")])  # fmt: skip
+def test_the_watch_sees_what_must_not_be(tmp_path, monkeypatch, how, fault):
+    monkeypatch.setattr("tests.hostile_worker.PATIENCE", 20 if how == "sleep" else 120)
+    worker = Worker("tests.hostile_misdeeds", tmp_path / "inside")
+    try:
+        assert worker.ask(how, 0)["fault"].startswith(fault)
+        assert not worker.ask("nothing", 0).get("fault")  # and goes on
+    finally:
+        worker.stop()
+    assert Path(tmp_path / "outside.txt").exists() == (how == "write")

@@ -1,0 +1,198 @@
+"""Nothing is ever unpickled, evaluated or run: in the library's text, and in what it does with files that try."""
+
+import ast
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import novkit
+from novkit.checkpoints import CheckpointFolder
+from novkit.data import load
+from novkit.data.medmnist import load_medmnist, read_numbers
+from novkit.data.store import open_store
+from novkit.data.tables import select_rows
+from novkit.errors import DataError, NovkitError, StoredFileError
+from novkit.methods import load_detector
+from novkit.results import load_examples, load_scores
+from tests.hostile_stored import record as make_record
+
+LIBRARY = Path(novkit.__file__).parent
+CODE = sorted(
+    [*LIBRARY.rglob("*.py"), *(LIBRARY.parent / "data_scripts").glob("*.py"), *(LIBRARY.parent / "notebooks/scripts").glob("*.py")]
+)
+MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml", "jsonpickle"}
+CALLS = {"eval", "exec", "compile", "__import__"}
+TORCHVISION = {"CIFAR10", "CIFAR100", "MNIST", "FashionMNIST", "DatasetFolder", "ImageFolder"}
+
+
+# ---- in the text -----------------------------------------------------------------------------------------------------------
+
+
+def misdeeds(text: str) -> Iterator[str]:
+    """What a module does that could run what is in a file."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (f"import {name.name}" for name in node.names if name.name.split(".")[0] in MODULES)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in MODULES:
+            yield f"from {node.module} import"
+        elif isinstance(node, ast.Call):
+            yield from _called(node)
+
+
+def _called(node: ast.Call) -> Iterator[str]:
+    options = {word.arg: word.value.value for word in node.keywords if word.arg and isinstance(word.value, ast.Constant)}
+    name = ast.unparse(node.func)
+    last = name.split(".")[-1]
+    if name in CALLS or name in ("torch.load", "torch.jit.load", "torch.hub.load", "pd.read_pickle", "pandas.read_pickle", "os.system"):
+        yield f"{name}()"
+    if last == "load" and name.split(".")[0] in ("np", "numpy") and options.get("allow_pickle") is not False:
+        yield f"{name}() without allow_pickle=False"
+    if last in ("save", "read_array", "write_array") and name.split(".")[0] in ("np", "numpy") and options.get("allow_pickle") is not False:
+        yield f"{name}() without allow_pickle=False"
+    if options.get("allow_pickle") is True or options.get("shell") is True:
+        yield f"{name}(allow_pickle or shell)"
+    if name.startswith("torchvision.datasets.") and last in TORCHVISION:
+        yield f"{name}()"
+
+
+@pytest.mark.parametrize("file", CODE, ids=lambda file: file.relative_to(LIBRARY.parent).as_posix())
+def test_no_module_can_run_what_is_in_a_file(file):
+    assert list(misdeeds(file.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import pickle", "from joblib import load", "torch.load(f)", "np.load(f)", "np.load(f, allow_pickle=True)", "eval(x)", "exec(x)",
+     "import yaml.constructor", "subprocess.run(x, shell=True)", "pd.read_pickle(f)", "torchvision.datasets.CIFAR10(f)"],
+)  # fmt: skip
+def test_such_lines_are_found(line):
+    assert list(misdeeds(f"def f(x):\n    {line}\n"))
+
+
+# ---- in what it does -------------------------------------------------------------------------------------------------------
+
+
+class Burglar:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.trace,)
+
+
+@pytest.fixture
+def trace(tmp_path) -> Iterator[Path]:
+    """Must not be there when the test is over."""
+    yield tmp_path / "unpickled"
+    assert not (tmp_path / "unpickled").exists()
+
+
+def pickled_npz(trace: Path, *names: str) -> bytes:
+    buffer = io.BytesIO()
+    arrays = {name: np.array([Burglar(trace)], dtype=object) for name in names}
+    np.savez(buffer, allow_pickle=True, **arrays)
+    return buffer.getvalue()
+
+
+def test_the_trap_works(tmp_path):
+    """Else the tests below could not fail."""
+    (tmp_path / "x.npz").write_bytes(pickled_npz(tmp_path / "there", "x"))
+    np.load(tmp_path / "x.npz", allow_pickle=True)["x"]
+    assert (tmp_path / "there").exists()
+
+
+def test_medmnist(tmp_path, trace):
+    names = [f"{part}_{what}" for part in ("train", "val", "test") for what in ("images", "labels")]
+    (tmp_path / "x.npz").write_bytes(pickled_npz(trace, *names))
+    for read in (load, load_medmnist, read_numbers):
+        with pytest.raises(DataError, match="is pickled, and nothing is unpickled here"):
+            read(tmp_path / "x.npz")
+    (tmp_path / "x.npz").write_bytes(pickle.dumps(Burglar(trace)))  # np.load would take this one for a plain pickle
+    with pytest.raises(DataError, match=r"cannot be read as \.npz"):
+        load(tmp_path / "x.npz")
+
+
+def test_scores_and_examples(tmp_path, trace):
+    record = make_record(scores="scores/x.npz")
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "examples").mkdir()
+    for content in (pickled_npz(trace, "id", "score"), pickle.dumps(Burglar(trace))):
+        (tmp_path / "scores/x.npz").write_bytes(content)
+        (tmp_path / "examples" / f"{record.run}.npz").write_bytes(content)
+        for read in (load_scores, load_examples):
+            with pytest.raises(StoredFileError, match="cannot be read"):
+                read(tmp_path, record)
+
+
+@pytest.mark.parametrize("kind", ["zip", "pickle"])
+def test_weights_that_are_torchs_own_pickles(tmp_path, trace, kind):
+    buffer = io.BytesIO()
+    torch.save({"mean": Burglar(trace)}, buffer, _use_new_zipfile_serialization=kind == "zip")
+    meta = {"format": 1, "method": "pixel_zscore", "settings": {}, "seed": 0, "false_positive_rate": 0.05, "image_shape": [1, 8, 8],
+            "threshold": 1.0, "extra": {}}  # fmt: skip
+    (tmp_path / "detector").mkdir()
+    (tmp_path / "detector/detector.json").write_text(json.dumps(meta))
+    (tmp_path / "detector/weights.safetensors").write_bytes(buffer.getvalue())
+    with pytest.raises(StoredFileError, match="is damaged"):
+        load_detector(tmp_path / "detector")
+    folder = tmp_path / "run/epoch_0000"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_bytes(pickle.dumps(Burglar(trace)))
+    (folder / "weights.safetensors").write_bytes(buffer.getvalue())
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert CheckpointFolder(tmp_path / "run", {}).read() is None
+
+
+def test_prepared_data(tmp_path, trace):
+    (tmp_path / "x").mkdir()
+    np.save(tmp_path / "x/images.npy", np.array([Burglar(trace)], dtype=object), allow_pickle=True)
+    entry = {"bytes": (tmp_path / "x/images.npy").stat().st_size}
+    manifest = {"format": 1, "files": {"images.npy": entry}, "columns": {}, "dataset": {"name": "x"}}
+    (tmp_path / "x/manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoredFileError, match="is damaged"):
+        open_store(tmp_path / "x")
+
+
+def test_a_picture_that_is_a_pickle_or_a_program(tmp_path, trace):
+    """EPS is a program that Pillow hands to Ghostscript; it is no format that is read here."""
+    from novkit.data.reading import read_image
+
+    (tmp_path / "a.png").write_bytes(pickle.dumps(Burglar(trace)))
+    (tmp_path / "b.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(" + bytes(trace) + b") (w) file closefile\n%%EOF\n"
+    )
+    for name in ("a.png", "b.png"):
+        with pytest.raises(DataError, match="cannot be read as an image"):
+            read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["__import__('os').system('x')", "().__class__.__bases__", "label.str.len() > 1", "@pd.read_csv('x')", "[x for x in label]",
+     "age if 1 else 2", "(lambda: 1)()", "f'{age}' == '1'", "label == `x`", "age > 1; import os", "age := 1"],
+)  # fmt: skip
+def test_a_filter_is_no_program(where):
+    import pandas as pd
+
+    with pytest.raises(NovkitError):
+        select_rows(pd.DataFrame({"age": [1, 2], "label": ["a", "b"]}), where)
+
+
+def test_settings_are_data(tmp_path, trace):
+    """A zip in place of JSON, and JSON that names a class, stay what they are."""
+    with zipfile.ZipFile(tmp_path / "detector.json", "w") as archive:
+        archive.writestr("x", "y")
+    with pytest.raises(StoredFileError, match="is damaged"):
+        load_detector(tmp_path)
+    (tmp_path / "detector.json").write_text('{"format": 1, "method": "os.system", "py/object": "pathlib.Path"}')
+    with pytest.raises(StoredFileError, match="is damaged"):
+        load_detector(tmp_path)
