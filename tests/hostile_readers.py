@@ -22,6 +22,7 @@ from novkit.data.prepare.torchvision_sets import collect as collect_idx
 from novkit.data.reading import read_image
 from tests import hostile_files
 from tests.data import layouts
+from tests.hostile_damage import damaged, hostile_text
 
 Call = Callable[[], object]
 _sound: dict[str, Path] = {}
@@ -125,7 +126,7 @@ def idx(kind: str, index: int, room: Path) -> Call:
     hit = files[index % len(files)]
     if index % 2:
         sound = [gzip.decompress(hit.read_bytes())]
-        hit.write_bytes(gzip.compress(hostile_files.damaged(sound, np.random.default_rng([index, 6])), 1))
+        hit.write_bytes(gzip.compress(damaged(sound, np.random.default_rng([index, 6])), 1))
     else:
         hit.write_bytes(hostile_files.hostile(kind, index))
 
@@ -165,9 +166,9 @@ def tables(kind: str, index: int, room: Path) -> Call:
     name = names[index % 3]
     (folder / "truth.csv").write_text('"ISIC_0000000","benign"\n"ISIC_0000001","malignant"\nISIC_0000002,0.0\n')
     if name.endswith(".json"):
-        (folder / name).write_bytes(hostile_files.hostile_text(json.loads((folder / name).read_text()), rng))
+        (folder / name).write_bytes(hostile_text(json.loads((folder / name).read_text()), rng))
     else:
-        (folder / name).write_bytes(hostile_files.damaged([(folder / name).read_bytes()], rng))
+        (folder / name).write_bytes(damaged([(folder / name).read_bytes()], rng))
 
     def read() -> None:
         if name == "truth.csv":

@@ -19,6 +19,7 @@ from novkit.report.markdown import results_table
 from novkit.results import Record, Scores, add_record, load_examples, load_history, load_results, load_scores, summary
 from tests import hostile_files
 from tests.conftest import blobs
+from tests.hostile_damage import damaged, hostile_text
 from tests.hostile_readers import is_dataset
 
 Call = Callable[[], object]
@@ -81,9 +82,9 @@ def _damage_one(folder: Path, rng: np.random.Generator) -> None:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     file = files[rng.integers(len(files))]
     if file.suffix == ".json":
-        file.write_bytes(hostile_files.hostile_text(json.loads(file.read_text()), rng))
+        file.write_bytes(hostile_text(json.loads(file.read_text()), rng))
     else:
-        file.write_bytes(hostile_files.damaged([file.read_bytes()], rng))
+        file.write_bytes(damaged([file.read_bytes()], rng))
 
 
 def _copied(name: str, room: Path, part: str = "") -> Path:
@@ -94,7 +95,7 @@ def _copied(name: str, room: Path, part: str = "") -> Path:
 def results(kind: str, index: int, room: Path) -> Call:
     folder, rng = _copied("results", room), np.random.default_rng([index, 1])
     content = json.loads((folder / "results.json").read_text())
-    (folder / "results.json").write_bytes(hostile_files.hostile_text(content, rng))
+    (folder / "results.json").write_bytes(hostile_text(content, rng))
 
     def read() -> None:
         records = load_results(folder)

@@ -1,6 +1,6 @@
 """Files that were damaged on purpose: each ends in a sentence or in a valid result, in bounded time and memory, and writes nothing outside.
 
-A worker with limits reads them (tests/hostile_worker.py); how they are damaged is told in tests/hostile_files.py.
+A worker with limits reads them (tests/hostile_worker.py); how they are damaged is told in tests/hostile_damage.py.
 """
 
 from collections.abc import Iterator
