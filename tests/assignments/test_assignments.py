@@ -109,8 +109,13 @@ def test_untouched_release_runs_to_its_first_stub_and_earns_nothing(name, worker
     assert answer.get("error") == "NotImplementedError", (step.name, answer)
 
 
+WRONG = [  # an assignment's first wrong submission in `make test`, all of them in `make test-long`
+    pytest.param(name, turn, marks=pytest.mark.long if turn else []) for name in NAMES for turn in range(len(wrong_submissions(name)))
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "turn"), [(name, turn) for name in NAMES for turn in range(len(wrong_submissions(name)))])
+@pytest.mark.parametrize(("name", "turn"), WRONG)
 def test_wrong_answers_lose_points_of_their_part_and_of_no_other(name, turn, worker, cache):
     chosen = wrong_submissions(name)[turn]
     answers = wrong_answers(name)
