@@ -125,6 +125,8 @@ def serve(command: list[str], address: str, environment: dict[str, str], folder:
                 if isinstance(error, urllib.error.HTTPError):
                     break  # it answers, if only with a refusal
                 time.sleep(0.5)
+        else:
+            pytest.fail(f"The server did not answer within {SECONDS} seconds:\n{log.read_text()[-3000:]}")
         if process.poll() is not None:
             pytest.fail(f"The server did not start:\n{log.read_text()[-3000:]}")
         yield

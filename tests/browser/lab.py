@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,17 @@ _CELLS = """() => {
     errors: cells.flatMap(c => c.outputs.filter(o => o.output_type === "error").map(o => `${o.ename}: ${o.evalue}`)),
   };
 }"""
+
+
+ANSWER = 120  # seconds that an answer to a control may take on a machine that is doing other things too
+
+
+def eventually(read: Callable[[], Any], expected: Any) -> None:
+    """Assert that what is read from the page becomes what is expected."""
+    end = time.monotonic() + ANSWER
+    while (found := read()) != expected and time.monotonic() < end:
+        time.sleep(0.2)
+    assert found == expected
 
 
 class Notebook:
@@ -157,8 +170,15 @@ class View:
         self.page.wait_for_function(
             f"([root, argument]) => {{ const plot = root.querySelector('.js-plotly-plot'); return {script}; }}",
             arg=[self._handle(), argument],
-            timeout=MS,
+            timeout=1000 * ANSWER,
         )
+
+    def eventually(self, holds: Callable[[], bool]) -> None:
+        """Wait until `holds` does: a figure is drawn a while after the kernel is idle and the table has changed."""
+        end = time.monotonic() + MS / 1000
+        while not holds():
+            assert time.monotonic() < end, "the page did not get there"
+            self.page.wait_for_timeout(250)
 
     def click_point(self, trace: int, point: int) -> None:
         """Click a point of a trace with the mouse, where plotly draws it."""

@@ -15,7 +15,9 @@ from novkit.notebooks import reference_results
 from novkit.results import load_results, load_scores
 from novkit.widgets.patch_runs import PatchRuns
 from novkit.widgets.thumbnails import png_of
-from tests.browser.lab import NOTEBOOKS, Notebook, View
+from tests.browser.lab import NOTEBOOKS, Notebook, View, eventually
+
+pytestmark = pytest.mark.long  # on a machine that is busy, the figure lags behind the table for minutes
 
 PATH = NOTEBOOKS / "10_score_explorer.ipynb"
 THRESHOLD, PREVALENCE = "Threshold (share of images below)", "Prevalence"
@@ -69,31 +71,34 @@ def at_threshold(label: np.ndarray, score: np.ndarray, share: float, prevalence:
 
 def test_threshold_moves_line_and_mark_and_the_table_follows(scores):
     given = {"TEND": stored("tend"), "Patch-GAN": stored("patchgan")}
-    assert scores.table() == {name: at_threshold(s.label, s.score, 0.9)[0] for name, s in given.items()}
-    scores.drag(THRESHOLD, 0.6)
-    scores.until("root.querySelector('table').textContent !== argument", "".join(_words(given, 0.9)))
-    scores.rest()
+
+    def expected(share: float) -> dict[str, dict[str, str]]:
+        return {name: at_threshold(s.label, s.score, share)[0] for name, s in given.items()}
+
+    eventually(scores.table, expected(0.9))
+    scores.drag(THRESHOLD, 0.6)  # with the mouse
     share = float(scores.value(THRESHOLD).removesuffix("%")) / 100
     assert 0.5 < share < 0.7
-    scores.press(THRESHOLD, "ArrowLeft", 3)  # three steps of 0.005
-    share -= 0.015
-    scores.until("root.querySelector('table').textContent.includes(argument)", at_threshold(*_of(given["TEND"]), share)[0]["threshold"])
-    assert scores.table() == {name: at_threshold(s.label, s.score, share)[0] for name, s in given.items()}
+    eventually(scores.table, expected(share))
+    scores.press(THRESHOLD, "ArrowLeft", 3)  # with the keyboard: three steps of 0.005
+    assert float(scores.value(THRESHOLD).removesuffix("%")) / 100 == pytest.approx(share - 0.015)
+    share = round(share - 0.015, 3)
+    eventually(scores.table, expected(share))
+    scores.rest()
     marks = {name: at_threshold(s.label, s.score, share)[1:] for name, s in given.items()}
     for number, (name, (threshold, sensitivity, specificity)) in enumerate(marks.items()):
-        lines = scores.figure("layout.shapes.filter(s => s.type === 'line').map(s => [s.xref, s.x0])")
-        assert dict(lines)[f"x{number + 2}"] == pytest.approx(threshold)
         trace = scores.figure(f"_fullData.findIndex(t => t.name === '{name} at the threshold')")
-        assert scores.numbers(trace, "x")[0] == pytest.approx(1 - specificity)
-        assert scores.numbers(trace, "y")[0] == pytest.approx(sensitivity)
+        lines = "layout.shapes.filter(s => s.type === 'line').map(s => [s.xref, s.x0])"
+        axis, expected = f"x{number + 2}", pytest.approx([threshold, 1 - specificity, sensitivity])
+        scores.eventually(
+            lambda lines=lines, axis=axis, trace=trace, expected=expected: (
+                [dict(scores.figure(lines))[axis], scores.numbers(trace, "x")[0], scores.numbers(trace, "y")[0]] == expected
+            )
+        )
 
 
 def _of(given) -> tuple[np.ndarray, np.ndarray]:
     return given.label, given.score
-
-
-def _words(given, share: float) -> list[str]:
-    return [text for s in given.values() for text in at_threshold(*_of(s), share)[0].values()]
 
 
 def test_prevalence_changes_precision_alone(scores):
@@ -116,8 +121,7 @@ def test_weight_of_the_distance_is_applied_live(scores):
         scores.press(WEIGHT, key)
         score = (1 - weight) * parts["probability"] + weight * parts["distance_scaled"]
         scores.until("root.querySelector('table tr:nth-child(2) td').textContent === argument", f"{roc_auc_score(given.label, score):.3f}")
-        scores.rest()
-        assert not np.array_equal(scores.numbers(0), histogram)
+        scores.eventually(lambda: not np.array_equal(scores.numbers(0), histogram))
     assert scores.table()["Patch-GAN"]["AUROC"] == f"{roc_auc_score(*_of(stored('patchgan'))):.3f}"
 
 
@@ -153,10 +157,9 @@ def test_a_click_in_the_histogram_shows_those_images(scores):
     rows = np.flatnonzero(inside)
     rows = rows[np.argsort(-given.score[rows], kind="stable")]
     assert chosen == given.id[rows].tolist()
-    scores.until("root.querySelectorAll('figure img').length > 0 && !root.querySelector('.novkit-spinner')")
     first = str(given.id[rows[0]])
     picture = scores.root.locator("figure img").first
-    assert picture.get_attribute("alt") == f"glioma image {first}, score {given.score[rows[0]]:.4g}"
+    eventually(lambda: picture.get_attribute("alt"), f"glioma image {first}, score {given.score[rows[0]]:.4g}")
     _, number, slice_ = first.split("-")
     images, masks, *_ = subject(100, "glioma", int(number))
     assert picture.get_attribute("src") == png_of(images[int(slice_)][None], masks[int(slice_)])
@@ -191,7 +194,7 @@ def test_other_tests_and_an_empty_choice(scores):
     scores.until("root.innerText.includes('Choose at least one method')")
     scores.choose("Methods", "Autoencoder")
     scores.until("root.querySelector('table th[scope=row]')?.textContent === 'Autoencoder'")
-    assert scores.status == ""
+    eventually(lambda: scores.status, "")
 
 
 # ---- the others ------------------------------------------------------------------------------------------------------
@@ -292,6 +295,7 @@ def test_everything_has_a_name_and_nothing_broke(notebook):
     )
     assert unnamed == []
     for number in range(4):
-        assert View(notebook.page, number).status == ""
+        view = View(notebook.page, number)
+        eventually(lambda view=view: view.status, "")
     assert notebook.page.errors == []
     assert notebook.page.left == []

@@ -66,4 +66,6 @@ def test_the_page_has_sliders_and_no_code(page, voila):
     distortions.press("Random draw", "ArrowRight", 2)
     distortions.until("plot.data[0].source !== argument", before)
     assert page.errors == []
-    assert page.left == []
+    assert [
+        url for url in page.left if "@fortawesome" not in url
+    ] == []  # Voilà's own template asks for icons; without a network it goes on
