@@ -11,6 +11,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -224,9 +225,9 @@ def test_killed_at_random_moments(killed, examples, tmp_path):
         assert undisturbed.code == 0, undisturbed.err
     expected, random = essence(tmp_path / "whole"), np.random.default_rng(examples)
     assert essence(tmp_path / "again") == expected
-    kills, outcomes, wrong = 0, Counter[str](), []
+    kills, outcomes, wrong, number = 0, Counter[str](), [], count()
     while kills < examples:
-        folder, these, kept = start(f"killed{kills}"), 0, []
+        folder, these, kept = start(f"killed{next(number)}"), 0, []  # a run may end before its kill: kills are fewer than runs
         outcome = "the same result as undisturbed, bit for bit"
         while True:  # killed again and again until it comes through
             moment: dict[str, Any] = {}
