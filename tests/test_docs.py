@@ -171,7 +171,7 @@ def site(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_site_is_whole(site):
     from docs.build import markdown_pages, notebook_pages
 
@@ -190,7 +190,7 @@ def test_the_site_is_whole(site):
         assert file.stem == "__main__" or (site / "api" / f"{module}.html").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pages_are_read_without_a_network(site):
     """Nothing is asked for but the site's own files; formulas have a size, a figure comes to life, the API can be searched."""
     playwright = pytest.importorskip("playwright.sync_api")
