@@ -20,7 +20,7 @@ def write_page(found: dict[str, dict], page: Path) -> Path:
     parts = [
         "# Benchmarks",
         "How fast novkit is, and how far from what the machine can do at most. Made by `python -m benchmarks page` from the JSON files "
-        "in [`benchmarks/results`](benchmarks/results), which `python -m benchmarks run` and `python -m benchmarks growth` write; "
+        "in `benchmarks/results`, which `python -m benchmarks run` and `python -m benchmarks growth` write; "
         "every time is the median of at least five, after two that are not counted.",
         *_speed("On the CPU", found.get("speed_cpu"), "python -m benchmarks run --device cpu"),
         *_against(found.get("speed_cpu")),

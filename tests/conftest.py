@@ -1,4 +1,6 @@
-"""Small fixtures shared by all tests."""
+"""Fixtures shared by all tests."""
+
+import shutil
 
 import numpy as np
 import pytest
@@ -30,3 +32,17 @@ def blobs(n: int, *, size: int = 32, channels: int = 1, seed: int = 0) -> np.nda
 def normal_images() -> np.ndarray:
     """(96, 1, 32, 32) uint8."""
     return blobs(96)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, started once. Tests that need it fail, and never skip, where it is missing."""
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    if found is None:
+        pytest.fail("Chromium is missing, and the browser tests are never skipped: install it, on Debian with `apt-get install chromium`.")
+    with sync_playwright() as driver:  # one for all: a second would find the first one's event loop running
+        launched = driver.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"], timeout=600_000)
+        yield launched
+        launched.close()

@@ -1,7 +1,6 @@
 """The offline site: its parts, its link check on small sites with faults, and, once built, every page of it."""
 
 import re
-import shutil
 from pathlib import Path
 
 import nbformat
@@ -171,7 +170,7 @@ def site(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_site_is_whole(site):
     from docs.build import markdown_pages, notebook_pages
 
@@ -190,28 +189,23 @@ def test_the_site_is_whole(site):
         assert file.stem == "__main__" or (site / "api" / f"{module}.html").exists()
 
 
-@pytest.mark.long
-def test_pages_are_read_without_a_network(site):
+@pytest.mark.slow
+def test_pages_are_read_without_a_network(site, browser):
     """Nothing is asked for but the site's own files; formulas have a size, a figure comes to life, the API can be searched."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: the site is not opened")
     notebook = next(file for file in sorted((site / "notebooks").glob("*.html")) if "<math" in file.read_text(encoding="utf-8"))
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_context(offline=True).new_page()
-        page.set_default_timeout(240_000)
-        said: list[str] = []
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else said.append(request.url))
-        page.goto((site / "index.html").as_uri())
-        page.get_by_role("link", name=notebook.stem[:2]).first.click()
-        page.locator("figure.plotly").first.scroll_into_view_if_needed()
-        page.wait_for_selector("figure.plotly .js-plotly-plot svg.main-svg")
-        assert page.evaluate("Math.min(...[...document.querySelectorAll('math')].map((m) => m.getBoundingClientRect().width))") > 2
-        page.goto((site / "api/novkit/patchgan/ranking.html").as_uri())
-        page.get_by_role("searchbox").fill("rank_weights")
-        page.wait_for_selector("text=novkit.patchgan.ranking.rank_weights")
-        assert said == []
-        browser.close()
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.set_default_timeout(240_000)
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else said.append(request.url))
+    page.goto((site / "index.html").as_uri())
+    page.get_by_role("link", name=notebook.stem[:2]).first.click()
+    page.locator("figure.plotly").first.scroll_into_view_if_needed()
+    page.wait_for_selector("figure.plotly .js-plotly-plot svg.main-svg")
+    assert page.evaluate("Math.min(...[...document.querySelectorAll('math')].map((m) => m.getBoundingClientRect().width))") > 2
+    page.goto((site / "api/novkit/patchgan/ranking.html").as_uri())
+    page.get_by_role("searchbox").fill("rank_weights")
+    page.wait_for_selector("text=novkit.patchgan.ranking.rank_weights")
+    assert said == []
+    context.close()

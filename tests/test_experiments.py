@@ -13,7 +13,7 @@ from novkit.baselines import PixelZScore
 from novkit.data import load
 from novkit.data.dataset import ImageDataset
 from novkit.data.setups import one_vs_rest
-from novkit.errors import DataError, SettingsError
+from novkit.errors import DataError, SettingsError, TrainingError
 from novkit.experiments import Job, build_setups, reproduction, reproduction_on, run_job, run_jobs, running
 from novkit.methods import load_detector, make_detector
 from novkit.results import load_results, load_scores
@@ -90,6 +90,14 @@ def test_a_leak_that_is_asked_for_gets_the_test_set_and_no_other_run_does(tmp_pa
 def test_an_error_in_a_worker_is_the_callers(tmp_path):
     with pytest.raises(DataError, match="train on different images"):
         run_jobs([job(cases=(("one_vs_rest", ()), ("rest_vs_one", ("8",))))], tmp_path, device="cpu", workers=2, progress=False)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_training_that_fails_leaves_the_others_done_and_is_named(tmp_path, workers):
+    jobs = [job("autoencoder", changes={"epochs": 1, "width": 4, "lr": 1e30}), job("statistic"), job("pixel_zscore")]
+    with pytest.raises(TrainingError, match=f"but for 1. {jobs[0].name}: .*lower the learning rate"):
+        run_jobs(jobs, tmp_path, device="cpu", workers=workers, progress=False)
+    assert {record.method for record in load_results(tmp_path)} == {"statistic", "pixel_zscore"}
 
 
 def test_images_of_several_set_ups_are_scored_once_and_alike(tmp_path, monkeypatch):

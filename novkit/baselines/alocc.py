@@ -1,7 +1,7 @@
 """ALOCC: a denoising reconstructor learns to fool a discriminator, and the discriminator judges what it makes of an image."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from novkit.baselines.autoencoder import (
+    ATTEMPTS,
     SCORING_BATCH,
     AutoencoderDetector,
     AutoencoderSettings,
     bottleneck_autoencoder,
+    draw_brightness,
     draws_one_picture,
     place,
     run_training,
@@ -120,7 +122,8 @@ class Alocc(AutoencoderDetector):
 
     The paper's 1 − D(R(x)) is a sigmoid of this score: the same order, but it is 1.0 for every image once D is sure. R sees no
     noise when it scores, so that a score is the same at every call. [O] The epoch is the one of R's lowest loss on held-out normal
-    images; the paper stops at a reconstruction error that it does not name.
+    images; the paper stops at a reconstruction error that it does not name. [O] Where R or D has collapsed, both start again at a third
+    of their rates, R from pictures as bright as the images are; TrainingError where that does not help.
     After `fit`: autoencoder_ (R), discriminator_ (D), history_ ({"adversarial": History}).
     """
 
@@ -133,20 +136,27 @@ class Alocc(AutoencoderDetector):
         self.discriminator_ = seeded(self.seed, "discriminator", lambda: Discriminator(shape, s.width_discriminator, s.spectral))
 
     def _fit(self, train_images: np.ndarray, val: np.ndarray) -> None:
-        self._build(train_images.shape[1:])
-        objective = AdversarialReconstruction(self.autoencoder_, self.discriminator_, self.settings_)
-        self.history_ = {"adversarial": run_training(self, "adversarial", objective, train_images, val, self.settings_.epochs)}
-        self._refuse_collapse(val)
+        s: AloccSettings = self.settings_
+        for attempt in range(ATTEMPTS):
+            self._build(train_images.shape[1:])
+            if attempt:
+                draw_brightness(self.autoencoder_, train_images)
+            slower = replace(s, lr=s.lr / 3**attempt, lr_discriminator=s.lr_discriminator / 3**attempt)
+            objective = AdversarialReconstruction(self.autoencoder_, self.discriminator_, slower)
+            part = "adversarial" if attempt == 0 else f"adversarial_attempt_{attempt + 1}"
+            self.history_ = {"adversarial": run_training(self, part, objective, train_images, val, s.epochs)}
+            if not self._collapsed(val):
+                return
+        raise TrainingError(
+            f"alocc makes the same of every held-out image, at lr {s.lr:g} and down to {slower.lr:g}: raise reconstruction_weight or "
+            "change seed."
+        )
 
-    def _refuse_collapse(self, val: np.ndarray) -> None:
+    def _collapsed(self, val: np.ndarray) -> bool:
         """R that draws one picture for all images, or D that says one thing of all: nothing was learnt, whatever the scores are."""
         if len(val) < 2:
-            return
-        logits = self._components(val)["score"]
-        if draws_one_picture(self.autoencoder_, val, self.device) or not logits.std() > 1e-6:
-            raise TrainingError(
-                "alocc has collapsed, it makes the same of every held-out image: raise reconstruction_weight or change seed."
-            )
+            return False
+        return draws_one_picture(self.autoencoder_, val) or not self._components(val)["score"].std() > 1e-6
 
     @torch.inference_mode()
     def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:

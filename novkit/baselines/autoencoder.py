@@ -86,7 +86,7 @@ def train_autoencoder(
         part = "autoencoder" if attempt == 0 else f"autoencoder_attempt_{attempt + 1}"
         with suppress(_Collapsed):
             history = run_training(detector, part, objective, images, val, s.epochs if epochs is None else epochs)
-            if len(val) < 2 or not draws_one_picture(autoencoder, val, detector.device):
+            if len(val) < 2 or not draws_one_picture(autoencoder, val):
                 return history
         autoencoder.load_state_dict(start)
         draw_brightness(autoencoder, images)
@@ -115,19 +115,19 @@ class _WatchedReconstruction(Reconstruction):
     same_for = 0
 
     def validate(self, images: np.ndarray, step: Step) -> dict[str, float]:
-        same = len(images) > 1 and draws_one_picture(self.modules["autoencoder"], images, step.device)
+        same = len(images) > 1 and draws_one_picture(self.modules["autoencoder"], images)
         self.same_for = self.same_for + 1 if same else 0
         if self.same_for == GIVEN_UP:
             raise _Collapsed("The autoencoder has collapsed.")
         return super().validate(images, step)
 
 
-@torch.no_grad()  # not inference_mode: the network may be trained on
-def draws_one_picture(autoencoder: nn.Module, images: np.ndarray, device: str | torch.device) -> bool:
+@torch.no_grad()
+def draws_one_picture(autoencoder: nn.Module, images: np.ndarray) -> bool:
     """Whether it has collapsed, and its error measures the image alone: reconstructions of different images are the same, or as good
     as black or white (a closed sigmoid lets no gradient through).
     """
-    some = to_tensor(images[:SCORING_BATCH], place(autoencoder, device))
+    some = to_tensor(images[:SCORING_BATCH], next(autoencoder.parameters()).device)  # it stays where it is: it may be trained on
     drawn = autoencoder(some).float()
     same = float(drawn.std(dim=0).mean()) < 1e-6 * float(some.std(dim=0).mean())
     return same or bool(drawn.mean() < 0.05 * some.mean()) or bool((1 - drawn).mean() < 0.05 * (1 - some).mean())

@@ -48,7 +48,7 @@ def run_jobs(
     and small networks do not wait for each other's threads; None: one a core. 1 runs the jobs here, one after the other, as does
     every other device.
     A second call on the same folder, from another process, says so and waits.
-    Raises TrainingError where a worker died; what was done stays.
+    Raises TrainingError where a training failed, once all others are done, and where a worker died; what was done stays.
     """
     folder = Path(folder)
     pending = [job for job in jobs if not _done(job, folder, device, progress=progress)]
@@ -70,10 +70,15 @@ def available_cores() -> int:
 
 def _run_in_a_row(jobs: Sequence[Job], folder: Path, device: str, progress: bool) -> None:
     datasets: dict[Any, ImageDataset] = {}
+    failed: dict[str, TrainingError] = {}
     bar = tqdm(jobs, desc="Experiments", unit="run", disable=not progress, position=0)
     for job in bar:
         bar.set_postfix_str(job.name)
-        run_job(job, folder, device=device, progress=progress, datasets=datasets)
+        try:
+            run_job(job, folder, device=device, progress=progress, datasets=datasets)
+        except TrainingError as error:
+            failed[job.name] = error
+    _report(failed)
 
 
 def _run_side_by_side(jobs: Sequence[Job], folder: Path, workers: int, progress: bool) -> None:
@@ -84,6 +89,7 @@ def _run_side_by_side(jobs: Sequence[Job], folder: Path, workers: int, progress:
     order = {key: number for number, key in enumerate(dict.fromkeys(job.data_key for job in jobs))}
     queue = sorted(jobs, key=lambda job: (order[job.data_key], COSTLIEST.index(job.method) if job.method in COSTLIEST else len(COSTLIEST)))
     context = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads half-made
+    failed: dict[str, TrainingError] = {}
     lines, lock = context.Value("i", 0), context.RLock()
     tqdm.set_lock(lock)  # all draw on one screen
     line, mine = context.Pipe(duplex=False)  # to the workers; it is cut where this process ends, however it does
@@ -95,8 +101,11 @@ def _run_side_by_side(jobs: Sequence[Job], folder: Path, workers: int, progress:
                 finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in finished:
                     job = waiting.pop(future)
-                    future.result()
-                    bar.set_postfix_str(f"{job.name} done")
+                    try:
+                        future.result()
+                    except TrainingError as error:
+                        failed[job.name] = error
+                    bar.set_postfix_str(f"{job.name} {'failed' if job.name in failed else 'done'}")
                     bar.update()
         except KeyboardInterrupt:
             mine.close()  # the workers end at once; their jobs go on from the last checkpoint next time
@@ -107,6 +116,13 @@ def _run_side_by_side(jobs: Sequence[Job], folder: Path, workers: int, progress:
         finally:
             for future in waiting:
                 future.cancel()
+    _report(failed)
+
+
+def _report(failed: dict[str, TrainingError]) -> None:
+    if failed:
+        all_of_them = " ".join(f"{name}: {error}" for name, error in failed.items())
+        raise TrainingError(f"All runs are done and stored but for {len(failed)}. {all_of_them}") from next(iter(failed.values()))
 
 
 def _start_worker(lines: Any, lock: Any, line: Connection) -> None:

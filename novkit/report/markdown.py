@@ -8,6 +8,7 @@ import pandas as pd
 
 from novkit.errors import SettingsError, StoredFileError
 from novkit.files import replacing
+from novkit.published import beside_ours
 from novkit.results import METHODS, SETUPS, UPPER_BOUND, Record, load_results, summary
 
 METRICS = {
@@ -70,11 +71,22 @@ def variants_table(records: Sequence[Record], command: str) -> str:
     return "\n\n".join(["\n".join(lines), _note(records, command, best=False)])
 
 
+def papers_table(records: Sequence[Record], command: str) -> str:
+    """The papers' own figures, each with the data it was measured on and, where that is not here, the command that would run it."""
+    found = beside_ours(record for record in records if not record.variant)
+    lines = ["| Printed figure | AUROC | source | remark |", "|---|---:|---|---|"]
+    for row in found[found["auroc_paper"].notna()].to_dict("records"):
+        source = row["source"].replace("|", "/")  # our own text: it may hold a command between backticks
+        lines.append(f"| {row['method']} on {row['data']} | {row['auroc_paper']:.4g} | {source} | {row['remark']} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[Sequence[Record], str], str]] = {
     "results": results_table,
     "details": detailed_table,
     "overview": overview_table,
     "variants": variants_table,
+    "papers": papers_table,
 }
 """The tables that `novkit report --markdown` can write."""
 

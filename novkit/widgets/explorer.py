@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from novkit.errors import NovkitError
 from novkit.figures.style import INK, NORMAL_COLOUR, harmless
+from novkit.widgets.figure_widget import FigureWidget
 from novkit.widgets.toolbar import Toolbar
 
 _UNCHANGED = ("uid", "template")
@@ -23,20 +24,6 @@ _NAMES = {"description_width": "initial"}
 _REST = 0.3  # seconds without a change, after which what takes its time is done
 
 
-class _Figure(go.FigureWidget):
-    """A FigureWidget that meets the browser once it is complete.
-
-    Plotly's own opens the connection first and sends its data after that; a browser that is still busy loading plotly loses these early
-    messages, and the figure stays empty for good.
-    """
-
-    complete = False
-
-    def open(self) -> None:
-        if self.complete:
-            super().open()
-
-
 class Canvas:
     """A plotly FigureWidget that is redrawn in place: only what differs from the last drawing travels to the browser.
 
@@ -45,7 +32,7 @@ class Canvas:
 
     def __init__(self, figure: go.Figure | Mapping[str, Any], *, file_name: str) -> None:
         self._drawn = _spec(figure)
-        self.widget = _Figure(self._drawn)
+        self.widget = FigureWidget(self._drawn)
         # FigureWidget has no public way to set plotly's config
         self.widget._config = {
             **self.widget._config,

@@ -32,6 +32,8 @@ function nameAll(root, model) {
     if (values.length === handles.length)
       handles.forEach((handle, i) => handle.setAttribute("aria-valuetext", values[i].trim()));
   }
+  for (const [icon, name] of Object.entries({ play: "Play", pause: "Pause", stop: "Stop", retweet: "Repeat" }))
+    for (const image of root.querySelectorAll(`.widget-play .fa-${icon}`)) image.parentElement.setAttribute("aria-label", name);
   for (const plot of root.querySelectorAll(".js-plotly-plot")) {
     plot.setAttribute("role", "img");
     plot.setAttribute("aria-label", model.get("alt"));

@@ -1,11 +1,14 @@
 """ALOCC's losses against scikit-learn, its game, its score, and that collapse is an error."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import log_loss, roc_auc_score
 
 from novkit.baselines import AloccSettings
+from novkit.baselines import alocc as alocc_module
 from novkit.baselines.alocc import AdversarialReconstruction, Discriminator
 from novkit.baselines.autoencoder import bottleneck_autoencoder
 from novkit.errors import SettingsError, TrainingError
@@ -88,9 +91,37 @@ def test_score_is_minus_the_logit_of_the_noiseless_reconstruction(fitted):
     assert roc_auc_score(y, parts["score"]) == roc_auc_score(y, 1 - 1 / (1 + np.exp(-logit)))  # 1 − D(R(x)), the published score
 
 
-def test_a_reconstructor_that_draws_one_picture_is_refused():
-    with pytest.raises(TrainingError, match="alocc has collapsed"):
+@pytest.fixture
+def rates(monkeypatch) -> list[tuple[float, float]]:
+    """The rates of R and D of every attempt."""
+    found = []
+
+    class Watched(alocc_module.AdversarialReconstruction):
+        def __init__(self, reconstructor, discriminator, settings):
+            found.append((settings.lr, settings.lr_discriminator))
+            super().__init__(reconstructor, discriminator, settings)
+
+    monkeypatch.setattr(alocc_module, "AdversarialReconstruction", Watched)
+    return found
+
+
+def test_a_collapsed_run_is_not_the_last_one(rates):
+    with suppress(TrainingError):
         fit("alocc", epochs=2, lr=3.0)
+    assert len(rates) > 1
+
+
+def test_a_collapsed_run_starts_again_at_a_third_of_the_rates(monkeypatch, rates):
+    monkeypatch.setattr(alocc_module, "draws_one_picture", lambda *a: len(rates) == 1)  # the first attempt's
+    found = fit("alocc", epochs=1, lr=3e-3, lr_discriminator=6e-3)
+    assert rates == [(3e-3, 6e-3), (pytest.approx(1e-3), pytest.approx(2e-3))]
+    assert found.settings_.lr == 3e-3  # what was asked for stays on record
+
+
+def test_a_reconstructor_that_draws_one_picture_at_every_rate_is_refused(monkeypatch):
+    monkeypatch.setattr(alocc_module, "draws_one_picture", lambda *a: True)
+    with pytest.raises(TrainingError, match=r"the same of every held-out image, at lr 0\.9 and down to 0\.1"):
+        fit("alocc", epochs=1, lr=0.9)
 
 
 @pytest.mark.parametrize("changes", [{"noise": -0.1}, {"reconstruction_weight": -1.0}])

@@ -121,10 +121,10 @@ def test_an_autoencoder_that_draws_one_picture_starts_again_at_a_lower_rate(monk
 def test_one_picture_for_all_is_told_from_little_learnt():
     X = blobs(16)
     network = autoencoder_module.bottleneck_autoencoder((1, 32, 32), 4, 8)
-    assert not autoencoder_module.draws_one_picture(network, X, "cpu")  # untrained: different, if hardly
+    assert not autoencoder_module.draws_one_picture(network, X)  # untrained: different, if hardly
     for parameter in network.encoder.parameters():
         torch.nn.init.zeros_(parameter)
-    assert autoencoder_module.draws_one_picture(network, X, "cpu")
+    assert autoencoder_module.draws_one_picture(network, X)
 
 
 def test_an_autoencoder_that_cannot_learn_is_an_error(monkeypatch):
@@ -149,4 +149,4 @@ def test_black_or_white_pictures_have_collapsed_though_they_differ(brightness, e
     network = nn.Sequential(nn.Flatten(), nn.Linear(256, 256), nn.Unflatten(1, (1, 16, 16)))
     nn.init.normal_(network[1].weight, std=1e-5)
     nn.init.constant_(network[1].bias, brightness)
-    assert autoencoder_module.draws_one_picture(network, X, "cpu") == expected
+    assert autoencoder_module.draws_one_picture(network, X) == expected

@@ -1,9 +1,8 @@
-"""Chromium, a JupyterLab server and a Voilà server for the browser tests. They fail, and never skip, where Chromium is missing."""
+"""A JupyterLab server and a Voilà server for the browser tests."""
 
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 PROJECT = Path(__file__).parent.parent.parent
 SECONDS = 600  # for a slow machine that is doing other things too; the waits end as soon as what they wait for is there
@@ -29,23 +28,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group("browser"))  # one server, one browser
-
-
-def chromium() -> str:
-    """The browser's executable; the test fails where there is none."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
-        found = shutil.which(name)
-        if found:
-            return found
-    pytest.fail("Chromium is missing, and the browser tests are never skipped: install it, on Debian with `apt-get install chromium`.")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"], timeout=MS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

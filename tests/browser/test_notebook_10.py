@@ -17,16 +17,26 @@ from novkit.widgets.patch_runs import PatchRuns
 from novkit.widgets.thumbnails import png_of
 from tests.browser.lab import NOTEBOOKS, Notebook, View, eventually
 
-pytestmark = pytest.mark.long  # on a machine that is busy, the figure lags behind the table for minutes
-
 PATH = NOTEBOOKS / "10_score_explorer.ipynb"
 THRESHOLD, PREVALENCE = "Threshold (share of images below)", "Prevalence"
 WEIGHT = "λ of TEND (weight of the distance)"
 SCORES, MARGIN, PATCHES, DISTORTIONS = range(4)
 
 
+# anywidget waits two seconds for a model's script; here plotly, five megabytes, takes three, as on a slow laptop
+_SLOW_PLOTLY = """
+const create = URL.createObjectURL;
+URL.createObjectURL = (blob) => {
+  const end = performance.now() + (blob.size > 4e6 ? 3000 : 0);
+  while (performance.now() < end);
+  return create.call(URL, blob);
+};
+"""
+
+
 @pytest.fixture(scope="module")
 def notebook(page, lab) -> Notebook:
+    page.add_init_script(_SLOW_PLOTLY)
     found = Notebook(page, lab, PATH)
     found.run_all()
     return found

@@ -19,9 +19,6 @@ from tests.widgets.small import dataset, snapshots
 """
 
 
-pytestmark = pytest.mark.long  # on a busy machine it may wait for minutes for the first answer
-
-
 @pytest.fixture(scope="module")
 def voila(tmp_path_factory) -> Iterator[Server]:
     """Voilà over a notebook with three explorers."""

@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from novkit.errors import SettingsError, StoredFileError
-from novkit.report.markdown import between_markers, detailed_table, overview_table, results_table, update_page, variants_table
+from novkit.published import PUBLISHED
+from novkit.report.markdown import between_markers, detailed_table, overview_table, papers_table, results_table, update_page, variants_table
 from novkit.report.parts import command_text
 from novkit.results import load_results, load_scores
 
@@ -75,6 +76,14 @@ def test_variants_stand_in_the_order_they_were_run_with_the_method_as_it_is_firs
     rows = cells(variants_table(records, "x").split("\n\n")[0])
     assert [row[0] for row in rows[2:]] == ["as it is, without a leak", "zebra", "ant"]
     assert rows[3][1].startswith("0.250")
+
+
+def test_printed_figures_stand_with_their_data_and_what_would_run_them():
+    rows = cells(papers_table(load_results(REFERENCE), "x"))[2:]
+    assert [float(row[1]) for row in rows] == [figure.auroc for figure in PUBLISHED]
+    isic = next(row for row in rows if row[0].endswith("on ISIC 2016"))
+    assert "not run here: needs ISIC 2016; `novkit reproduce" in isic[2]
+    assert "cannot be the same task" in isic[3]
 
 
 def test_a_table_goes_into_its_own_block(tmp_path):

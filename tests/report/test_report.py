@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -250,32 +249,27 @@ def test_refusals(tmp_path):
 
 
 @pytest.mark.slow
-def test_page_opens_offline_in_a_browser_and_sorts_by_keyboard(made):
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine: the page is not opened")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        for scheme in ("light", "dark"):
-            page = browser.new_context(offline=True, color_scheme=scheme, viewport={"width": 390, "height": 844}).new_page()
-            page.set_default_timeout(120_000)
-            said: list[str] = []
-            page.on("console", lambda message, said=said: said.append(message.text))
-            page.on("pageerror", lambda error, said=said: said.append(str(error)))
-            page.on(
-                "request",
-                lambda request, said=said: None if request.url.startswith(("file:", "data:", "blob:")) else said.append(request.url),
-            )
-            page.goto(made[1].as_uri())
-            page.wait_for_function("document.documentElement.dataset.ready === 'yes'", timeout=120_000)
-            assert said == []
-            assert page.evaluate("document.documentElement.scrollWidth") == 390
-            assert page.locator(".plot svg.main-svg").count() >= page.locator(".plot").count()
-            head = page.locator("#results th").nth(3)
-            for order, up in (("descending", False), ("ascending", True)):
-                head.locator("button").press("Enter")
-                assert head.get_attribute("aria-sort") == order
-                shown = [float(text[:5]) for text in page.locator("#results tbody td:nth-child(4)").all_inner_texts()]
-                assert shown == sorted(shown, reverse=not up)
-        browser.close()
+def test_page_opens_offline_in_a_browser_and_sorts_by_keyboard(made, browser):
+    for scheme in ("light", "dark"):
+        context = browser.new_context(offline=True, color_scheme=scheme, viewport={"width": 390, "height": 844})
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        said: list[str] = []
+        page.on("console", lambda message, said=said: said.append(message.text))
+        page.on("pageerror", lambda error, said=said: said.append(str(error)))
+        page.on(
+            "request",
+            lambda request, said=said: None if request.url.startswith(("file:", "data:", "blob:")) else said.append(request.url),
+        )
+        page.goto(made[1].as_uri())
+        page.wait_for_function("document.documentElement.dataset.ready === 'yes'", timeout=120_000)
+        assert said == []
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        assert page.locator(".plot svg.main-svg").count() >= page.locator(".plot").count()
+        head = page.locator("#results th").nth(3)
+        for order, up in (("descending", False), ("ascending", True)):
+            head.locator("button").press("Enter")
+            assert head.get_attribute("aria-sort") == order
+            shown = [float(text[:5]) for text in page.locator("#results tbody td:nth-child(4)").all_inner_texts()]
+            assert shown == sorted(shown, reverse=not up)
+        context.close()
