@@ -92,6 +92,14 @@ def test_an_error_in_a_worker_is_the_callers(tmp_path):
         run_jobs([job(cases=(("one_vs_rest", ()), ("rest_vs_one", ("8",))))], tmp_path, device="cpu", workers=2, progress=False)
 
 
+def test_synthetic_subjects_of_two_seeds_are_not_the_same_but_real_ones_are(tmp_path):
+    skin = {"dataset": "skin", "normal": ("benign",), "cases": (("one_vs_rest", ("atypical",)),)}
+    skin["options"] = {"n_benign": 60, "n_atypical": 20, "size": 16}
+    for values, shared in ((skin, False), ({}, True)):
+        groups = [set(load_scores(tmp_path, run(job("statistic", **values, seed=seed), tmp_path)[0]).group) for seed in (0, 1)]
+        assert bool(groups[0] & groups[1]) is shared
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_training_that_fails_leaves_the_others_done_and_is_named(tmp_path, workers):
     jobs = [job("autoencoder", changes={"epochs": 1, "width": 4, "lr": 1e30}), job("statistic"), job("pixel_zscore")]

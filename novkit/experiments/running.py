@@ -297,7 +297,7 @@ def _measure(
     of_patches = {name: values for name, values in components.items() if values.ndim > 1}  # large: kept for the panel alone
     scores = Scores(
         id=table["id"].to_numpy(),
-        group=table["group"].to_numpy(),
+        group=_groups_of(setup, blank.seed),
         label=y,
         condition=table["label"].to_numpy(),
         score=score,
@@ -305,6 +305,12 @@ def _measure(
         area=None if masks is None else masks.reshape(len(masks), -1).mean(axis=1),
     )
     return Record(**values), scores, history or None, _panel(setup, detector, score, maps, of_patches)
+
+
+def _groups_of(setup: Setup, seed: int) -> np.ndarray:
+    """Names of the test images' groups. Another seed draws other synthetic subjects: over several seeds they must not pass for the same."""
+    names = setup.test_table["group"]
+    return (f"{seed}/" + names if setup.dataset.synthetic else names).to_numpy()
 
 
 def _panel(
