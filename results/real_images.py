@@ -3,6 +3,7 @@
     NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py            # every method, three seeds
     NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py faithful   # TEND with the published code's leaks
     NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py classes    # each class of Kermany's as normal, and as novel
+    python results/real_images.py pages                                                   # the tables of docs/real_images.md and README.md
 
 Settings, fixed before a label was read: the quick profile as it was tuned on the embedded data, at 64×64 (PneumoniaMNIST at its 28×28),
 a laptop's schedule. Only the length is adapted, because the sets differ in size: every trained method sees about IMAGES images. LGG
@@ -16,6 +17,8 @@ from typing import Any
 
 from novkit.experiments import REPRODUCED, Job, run_jobs
 from novkit.report import write_report
+from novkit.report.markdown import update_page
+from novkit.results import load_results
 from novkit.seeding import RESERVED_SEEDS
 
 IMAGES = 21_500  # that each trained method sees
@@ -30,6 +33,24 @@ LEAKS: dict[str, dict[str, bool]] = {
     "autoencoder validated on the test set": {"validate_on_test": True},
 }
 LEAKS["all as published"] = {switch: True for leak in LEAKS.values() for switch in leak}
+
+
+HERE = Path(__file__).parent
+FOLDERS = {"methods": "real", "faithful": "real_faithful", "classes": "real_classes"}
+BLOCKS = (  # plan, page, table, block
+    ("methods", "README.md", "novel", "real"),
+    ("methods", "docs/real_images.md", "overview", "overview"),
+    ("methods", "docs/real_images.md", "intervals", "intervals"),
+    ("methods", "docs/real_images.md", "details", "details"),
+    ("methods", "docs/real_images.md", "papers", "papers"),
+    ("faithful", "docs/real_images.md", "variants", "faithful"),
+)
+
+
+def command(plan: str) -> str:
+    """What made the records of a plan."""
+    seeds = len({record.seed for record in load_results(HERE / FOLDERS[plan])})
+    return f"python results/real_images.py {plan} --seeds {seeds}"
 
 
 def lengths(method: str, n_train: int) -> dict[str, Any]:
@@ -93,13 +114,21 @@ def class_jobs(folder: Path, seed: int) -> list[Job]:
     ]
 
 
+def run(plan: str, seeds: int) -> None:
+    """Train and measure what is not done yet; writes the report and prints where it is."""
+    jobs = {"methods": jobs_for, "faithful": faithful_jobs, "classes": class_jobs}[plan]
+    for seed in RESERVED_SEEDS[:seeds]:
+        run_jobs(jobs(Path(os.environ["NOVKIT_REAL_DATA"]), seed), HERE / FOLDERS[plan], workers=None)
+    print(write_report(HERE / FOLDERS[plan], command=command(plan)))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    plans = {"methods": jobs_for, "faithful": faithful_jobs, "classes": class_jobs}
-    parser.add_argument("what", nargs="?", choices=list(plans), default="methods")
+    parser.add_argument("what", nargs="?", choices=[*FOLDERS, "pages"], default="methods")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    folder = Path(__file__).parent / {"methods": "real", "faithful": "real_faithful", "classes": "real_classes"}[arguments.what]
-    for seed in RESERVED_SEEDS[: arguments.seeds]:
-        run_jobs(plans[arguments.what](Path(os.environ["NOVKIT_REAL_DATA"]), seed), folder, workers=None)
-    print(write_report(folder, command=f"python results/real_images.py {arguments.what} --seeds {arguments.seeds}"))
+    if arguments.what == "pages":
+        for plan, page, table, block in BLOCKS:
+            print(update_page(HERE / FOLDERS[plan], HERE.parent / page, command(plan), table=table, block=block))
+    else:
+        run(arguments.what, arguments.seeds)

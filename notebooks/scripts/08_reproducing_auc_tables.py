@@ -433,7 +433,7 @@ for figure in PUBLISHED[:2]:
     print(f"{figure.dataset}: {figure.command}")
 
 # %% [markdown]
-# How the methods did on real images of another kind, with settings from the embedded data, is in [the notes](../results/NOTES.md).
+# How the methods did on real images of another kind, with settings from the embedded data, is in [other tables](../docs/real_images.md).
 #
 # ## Exercises
 #

@@ -413,12 +413,12 @@ for name, recipe in recipes().items():
 #
 # LGG is matched by choosing rows, which `where` is for: `"0.31 <= z_rel <= 0.84 and (label == 'normal' or tumor_px_256 >= 100)"`.
 #
-# How far methods come beyond that bar on real images is stored with the project ([the notes](../results/NOTES.md)). **Predict:** on chest
-# X-rays of 28 × 28 pixels, which methods clear it?
+# How far methods come beyond that bar on real images is stored with the project ([all tables](../docs/real_images.md)). **Predict:** on
+# chest X-rays of 28 × 28 pixels, which methods clear it?
 
 # %%
-real = [r for file in sorted(reference_results().parent.glob("*/results.json")) for r in load_results(file) if not r.synthetic]
-stored = summary([r for r in real if r.dataset == "pneumoniamnist" and r.setup == "one_vs_rest" and not r.variant])
+real = load_results(reference_results().parent / "real")
+stored = summary([r for r in real if r.dataset == "pneumoniamnist" and r.setup == "one_vs_rest"])
 stored[["dataset", "case", "display_name", "auroc_mean", "auroc_sd", "n_seeds", "note"]].round(3)
 
 # %% [markdown]

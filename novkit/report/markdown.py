@@ -9,7 +9,7 @@ import pandas as pd
 from novkit.errors import SettingsError, StoredFileError
 from novkit.files import replacing
 from novkit.published import beside_ours
-from novkit.results import METHODS, SETUPS, UPPER_BOUND, Record, load_results, summary
+from novkit.results import METHODS, SETUPS, UPPER_BOUND, Record, auroc_intervals, load_results, summary
 
 METRICS = {
     "auroc": "AUROC",
@@ -44,51 +44,90 @@ def detailed_table(records: Sequence[Record], command: str) -> str:
     return results_table(records, command, tuple(METRICS))
 
 
+def novel_table(records: Sequence[Record], command: str) -> str:
+    """AUROC by method (rows) and data set (columns), on the sets' own novel classes."""
+    return overview_table([record for record in records if record.setup != "generated_ood"], command)
+
+
 def overview_table(records: Sequence[Record], command: str) -> str:
-    """AUROC by method (rows) and data set (columns): the sets' own novel classes in one table, generated ones in another."""
+    """`novel_table`, and another one for generated novelties."""
     table = summary([record for record in records if not record.variant])
     parts = []
     for generated, heading in ((False, "AUROC, novel classes"), (True, f"AUROC, {SETUPS['generated_ood'].lower()}")):
         here = table[(table["setup"] == "generated_ood") == generated]
         if not here.empty:
-            parts.append(_table(here, "auroc", heading, lambda place: place[0].replace("_", " ")))
+            parts.append(_table(here, "auroc", heading, lambda place: _spaced(place[0])))
     return "\n\n".join([*parts, _note(records, command)])
+
+
+def intervals_table(records: Sequence[Record], folder: str | Path) -> str:
+    """Mean AUROC and its 95 % interval over the test groups of all seeds, by method (rows) and data set (columns), on novel classes."""
+    found = auroc_intervals(folder, [r for r in records if not r.variant and r.setup != "generated_ood"])
+    columns = list(dict.fromkeys(found["dataset"]))
+    lines = [_row("AUROC [95 % interval], novel classes", *(markdown_text(_spaced(name)) for name in columns)), _rule(len(columns))]
+    for method in dict.fromkeys(found["method"]):
+        of_method = found[found["method"] == method].set_index("dataset")
+        cells = [f"{row['auroc']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" for _, row in of_method.reindex(columns).iterrows()]
+        lines.append(_row(_name(method), *cells))
+    seeds = ", ".join(str(seed) for seed in sorted({record.seed for record in records}))
+    return "\n\n".join(["\n".join(lines), f"Mean over seeds {seeds}, and the middle 95 % of 2000 resamples of the test groups."])
 
 
 def variants_table(records: Sequence[Record], command: str) -> str:
     """AUROC of each variant of a method (rows) and data set (columns), the method as it is first."""
     table = summary(records)
     columns = list(dict.fromkeys(table["dataset"]))
-    lines = [
-        "| AUROC | " + " | ".join(markdown_text(name.replace("_", " ")) for name in columns) + " |",
-        "|---" + "|---:" * len(columns) + "|",
-    ]
+    lines = [_row("AUROC", *(markdown_text(_spaced(name)) for name in columns)), _rule(len(columns))]
     for variant in sorted(set(table["variant"]), key=[record.variant for record in records].index):
         row = {line["dataset"]: _cell(line, "auroc", False) for line in table[table["variant"] == variant].to_dict("records")}
-        lines.append(
-            f"| {markdown_text(variant) or 'as it is, without a leak'} | " + " | ".join(row.get(name, "–") for name in columns) + " |"
-        )
+        lines.append(_row(markdown_text(variant) or "as it is, without a leak", *(row.get(name, "–") for name in columns)))
     return "\n\n".join(["\n".join(lines), _note(records, command, best=False)])
 
 
 def papers_table(records: Sequence[Record], command: str) -> str:
     """The papers' own figures, each with the data it was measured on and, where that is not here, the command that would run it."""
     found = beside_ours(record for record in records if not record.variant)
-    lines = ["| Printed figure | AUROC | source | remark |", "|---|---:|---|---|"]
+    lines = [_row("Printed figure", "AUROC", "source", "remark"), "|---|---:|---|---|"]
     for row in found[found["auroc_paper"].notna()].to_dict("records"):
         source = row["source"].replace("|", "/")  # our own text: it may hold a command between backticks
-        lines.append(f"| {row['method']} on {row['data']} | {row['auroc_paper']:.4g} | {source} | {row['remark']} |")
+        lines.append(_row(f"{row['method']} on {row['data']}", f"{row['auroc_paper']:.4g}", source, row["remark"]))
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[Sequence[Record], str], str]] = {
+TABLES: dict[str, Callable[..., str]] = {
     "results": results_table,
     "details": detailed_table,
     "overview": overview_table,
+    "novel": novel_table,
+    "intervals": intervals_table,
     "variants": variants_table,
     "papers": papers_table,
 }
 """The tables that `novkit report --markdown` can write."""
+
+
+def make_table(table: str, folder: str | Path, command: str) -> str:
+    """One of TABLES, from a results folder."""
+    if table not in TABLES:
+        raise SettingsError(f"There is no table {table!r}: choose one of {', '.join(TABLES)}.")
+    records = load_results(folder)
+    return intervals_table(records, folder) if table == "intervals" else TABLES[table](records, command)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(columns: int) -> str:
+    return "|---" + "|---:" * columns + "|"
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _name(method: str) -> str:
+    return METHODS[method] + (" †" if method == UPPER_BOUND else "")
 
 
 def markdown_text(text: str) -> str:
@@ -121,10 +160,7 @@ def _table(table: pd.DataFrame, metric: str, heading: str, title: Callable[[Plac
     """Methods down, places across, the best of each column bold."""
     keys = ["dataset", "setup", "case"]
     columns: list[Place] = list(dict.fromkeys(table[keys].itertuples(index=False, name=None)))
-    lines = [
-        "| " + " | ".join([heading, *(markdown_text(title(place)) for place in columns)]) + " |",
-        "|---" + "|---:" * len(columns) + "|",
-    ]
+    lines = [_row(heading, *(markdown_text(title(place)) for place in columns)), _rule(len(columns))]
     cells = {(row["method"], *(row[key] for key in keys)): row for row in table.to_dict("records")}
     fair = table[table["method"] != UPPER_BOUND].groupby(keys)[f"{metric}_mean"]
     best = fair.min() if metric == "fpr95" else fair.max()
@@ -133,7 +169,7 @@ def _table(table: pd.DataFrame, metric: str, heading: str, title: Callable[[Plac
         for place in columns:
             row = cells.get((method, *place))
             words.append("–" if row is None else _cell(row, metric, method != UPPER_BOUND and row[f"{metric}_mean"] == best[place]))
-        lines.append(f"| {METHODS[method]}{' †' if method == UPPER_BOUND else ''} | " + " | ".join(words) + " |")
+        lines.append(_row(_name(method), *words))
     return "\n".join(lines)
 
 
@@ -153,10 +189,8 @@ def between_markers(page: str, text: str, where: str, block: str = "results") ->
 
 def update_page(folder: str | Path, page: str | Path, command: str, *, table: str = "results", block: str = "results") -> Path:
     """Put a table (a name of TABLES) of a results folder between the markers of a block of a Markdown page."""
-    if table not in TABLES:
-        raise SettingsError(f"There is no table {table!r}: choose one of {', '.join(TABLES)}.")
-    page = Path(page)
-    text = between_markers(page.read_text(encoding="utf-8"), TABLES[table](load_results(folder), command), str(page), block)
+    made, page = make_table(table, folder, command), Path(page)
+    text = between_markers(page.read_text(encoding="utf-8"), made, str(page), block)
     with replacing(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return page

@@ -28,6 +28,7 @@ function nameAll(root, model) {
     if (!readout) continue;
     readout.setAttribute("aria-label", `${text}, value`);
     readout.setAttribute("role", "textbox");
+    readout.style.minWidth = "max-content";  // "99% – 100%" is wider than ipywidgets allows
     const values = readout.textContent.split("–");  // as people read them: a logarithmic slider would say its exponent
     if (values.length === handles.length)
       handles.forEach((handle, i) => handle.setAttribute("aria-valuetext", values[i].trim()));

@@ -1,5 +1,6 @@
 """The README's numbers are those of the stored records."""
 
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,16 @@ from sklearn.metrics import roc_auc_score
 
 from novkit.errors import SettingsError, StoredFileError
 from novkit.published import PUBLISHED
-from novkit.report.markdown import between_markers, detailed_table, overview_table, papers_table, results_table, update_page, variants_table
+from novkit.report.markdown import (
+    between_markers,
+    detailed_table,
+    make_table,
+    overview_table,
+    papers_table,
+    results_table,
+    update_page,
+    variants_table,
+)
 from novkit.report.parts import command_text
 from novkit.results import load_results, load_scores
 
@@ -33,9 +43,20 @@ def test_the_readme_shows_the_reference_results():
     assert between_markers(page, results_table(records, command_text(records)), "README.md") == page
 
 
-def test_the_reference_records_follow_from_their_scores():
-    for record in load_results(REFERENCE):
-        scores = load_scores(REFERENCE, record)
+@pytest.mark.parametrize("quick", [True, pytest.param(False, marks=pytest.mark.long)])  # intervals take a minute
+def test_the_pages_show_the_results_on_real_images(quick):
+    plans = runpy.run_path(str(ROOT / "results" / "real_images.py"))
+    for plan, name, table, block in plans["BLOCKS"]:
+        if quick is (table != "intervals"):
+            page = (ROOT / name).read_text(encoding="utf-8")
+            made = make_table(table, ROOT / "results" / plans["FOLDERS"][plan], plans["command"](plan))
+            assert between_markers(page, made, name, block) == page
+
+
+@pytest.mark.parametrize("folder", ["reference", "real", "real_faithful"])
+def test_the_records_follow_from_their_scores(folder):
+    for record in load_results(ROOT / "results" / folder):
+        scores = load_scores(ROOT / "results" / folder, record)
         assert record.auroc == pytest.approx(roc_auc_score(scores.label, scores.score), abs=1e-12)
         assert "modified" not in record.commit
 
