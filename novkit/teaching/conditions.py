@@ -9,6 +9,7 @@ from novkit.errors import DataError, SettingsError
 from novkit.seeding import numpy_generator, seed_for
 
 SLICES = 4  # of one head, in the training images
+MOST = 100  # foci in an image
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,11 @@ class Condition:
             if len(value) != 2 or not value[0] <= value[1]:
                 raise SettingsError(f"{name} is {value!r}: give the least and the most.")
             object.__setattr__(self, name, tuple(value))  # JSON knows lists only
-        if self.foci[0] < 1 or self.radius[0] <= 0 or not 0 < self.softness <= 1 or max(map(abs, self.contrast)) > 1:
-            raise SettingsError(f"{self} cannot be drawn: at least one focus, a radius above 0, softness in (0, 1], contrast in −1 … 1.")
+        fine = all(1 <= number <= MOST and number == int(number) for number in self.foci) and self.radius[0] > 0 and self.radius[1] <= 1
+        if not (fine and 0 < self.softness <= 1 and max(map(abs, self.contrast)) <= 1):
+            raise SettingsError(
+                f"{self} cannot be drawn: give 1 to {MOST} foci, a radius above 0 and up to 1, softness in (0, 1], contrast in −1 … 1."
+            )
 
     def apply(self, images: np.ndarray, body: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw it into images uint8 (n, 1, height, width), inside `body` (n, height, width); returns images, and masks like `body`."""

@@ -4,16 +4,13 @@ A submission's process gets healthy images to learn from, and after training the
 the labels stay here, where the scores are measured.
 """
 
-import csv
 import hashlib
-import io
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
-from html import escape
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +19,19 @@ from nbformat import NotebookNode
 
 from novkit.errors import DataError, NovkitError, StoredFileError
 from novkit.evaluation import Scores, image_metrics, paired_difference
-from novkit.files import read_json, replacing, write_json
+from novkit.files import read_json, write_json
+from novkit.teaching.board import Entry, rank, said, write_board
 from novkit.teaching.budget import Budget
 from novkit.teaching.conditions import Condition, ProjectData, practice_project
-from novkit.teaching.feedback import STYLE
 from novkit.teaching.handed_in import Submission, collect, load_sources
 from novkit.teaching.messages import lost, of_failure, scrubbed
 from novkit.teaching.process import Limits, Worker
-from novkit.teaching.submission import find_assignment, hidden_lines, imported_modules, plan_of
+from novkit.teaching.submission import Step, find_assignment, hidden_lines, imported_modules, plan_of
 
 PROJECT = "a6_project"
 ENTRY = "build_detector"
+LARGEST = 1_000_000  # bytes of a file that a submission leaves
+SECONDS = 300.0  # of CPU, where the teacher's file does not limit them
 TRAIN = f"""
 import json, numpy as np
 from novkit.teaching import budget_check
@@ -60,37 +59,31 @@ class Teacher:
 
     @classmethod
     def read(cls, path: Path) -> "Teacher":
-        """From JSON; DataError names what is missing or cannot be."""
+        """From JSON; StoredFileError, DataError or SettingsError says what is missing or cannot be."""
         found = read_json(path, "teacher's file")
         try:
-            numbers = {name: int(found[name]) for name in ("n_train", "n_val", "n_test") if name in found}
-            condition, limits = Condition(**found["condition"]), Budget(**found["limits"])
-            return cls(seed=int(found["seed"]), condition=condition, limits=limits, **numbers)
-        except NovkitError:
-            raise
-        except (KeyError, TypeError, ValueError) as error:
+            unknown = [key for key in found if key not in {f.name for f in fields(cls)}]
+            if unknown:
+                raise ValueError(f"it has no place for {unknown[0]!r}")
+            whole = {key: _whole(value, key) for key, value in found.items() if key not in ("condition", "limits")}
+            limits = {"seconds": SECONDS} | found["limits"]
+            if not all(0 < value < float("inf") for value in limits.values()):
+                raise ValueError("every limit is a number above 0")
+            return cls(condition=Condition(**found["condition"]), limits=Budget(**limits), **whole)
+        except NovkitError as error:
+            raise type(error)(f"{path}: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path} lacks something or holds something else ({error}): it needs seed, condition and limits.") from error
 
     def data(self) -> ProjectData:
-        """The images of the competition."""
+        """The images of the competition. SettingsError where there are too few."""
         return practice_project(self.condition, self.seed, n_train=self.n_train, n_val=self.n_val, n_test=self.n_test)
 
 
-@dataclass
-class Entry:
-    """One line of the board. beats: the baselines that it is ahead of, the whole interval above 0. trouble: why it has no rank."""
-
-    student: str
-    auroc: float | None = None
-    auroc_low: float | None = None
-    auroc_high: float | None = None
-    average_precision: float | None = None
-    images_seen: int | None = None
-    parameters: int | None = None
-    seconds: float | None = None
-    beats: list[str] = field(default_factory=list)
-    trouble: str = ""
-    rank: int | None = None
+def _whole(value: object, name: str) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} is {value!r}, not a whole number from 0")
+    return value
 
 
 def make_leaderboard(
@@ -104,48 +97,106 @@ def make_leaderboard(
     report: Callable[[str], object] = print,
 ) -> list[Entry]:
     """Run every submission of the project below `folder`; write leaderboard.csv and leaderboard.html. What was run already is kept."""
-    sources = load_sources(source)
-    name = PROJECT if PROJECT in sources else next(iter(sources))
-    teacher = Teacher.read(teacher_file)
-    submissions = collect(folder, out, names)
-    data = teacher.data()
-    report(f"{len(submissions)} submissions; the baselines first.")
-    baselines = baseline_scores(data)
-    own, opened = threading.local(), []
-    limits = Limits(cell=teacher.limits.seconds, notebook=2 * teacher.limits.seconds + 60)
+    teacher, submissions = Teacher.read(teacher_file), collect(folder, out, names)
+    report(f"{len(submissions)} submissions; the baselines and the model solution first.")
+    competition = _Competition(teacher, load_sources(source), out)
 
     def work(submission: Submission) -> Entry:
-        stored = out / "entries" / f"{submission.stem}.json"
-        key = _key(submission, teacher_file)
-        try:
-            kept = read_json(stored)
-            if kept["key"] == key:
-                return Entry(**kept["entry"])
-        except (StoredFileError, KeyError, TypeError):
-            pass
-        if not hasattr(own, "worker"):
-            own.worker = Worker(imported_modules(sources[name]), limits)
-            opened.append(own.worker)
-        entry = run_entry(submission, name, sources[name], teacher, data, baselines, own.worker, out)
-        write_json(stored, {"key": key, "entry": asdict(entry)})
-        report(f"{entry.student}: {entry.trouble or f'AUROC {entry.auroc:.3f}'}")
+        entry, is_new = competition.entry(submission, out / "entries" / f"{submission.stem}.json")
+        if is_new:
+            report(f"{entry.student}: {said(entry)}")
         return entry
 
     with ThreadPoolExecutor(max(1, min(workers, os.cpu_count() or 1))) as pool:
         try:
-            entries = list(pool.map(work, submissions))
+            report(f"model solution, not on the board: {said(pool.submit(competition.solve).result())}")
+            ranked = rank(list(pool.map(work, submissions)))
         finally:
-            for worker in opened:
-                worker.close()
-    ranked = rank(entries)
-    board = {method: float(image_metrics(data.y_test, scores, data.groups_test).auroc) for method, scores in baselines.items()}
-    write_board(ranked, board, teacher.limits, out)
+            competition.close()
+    write_board(ranked, competition.baseline_aurocs(), teacher.limits, out)
     report(f"{out / 'leaderboard.csv'}\n{out / 'leaderboard.html'}")
     return ranked
 
 
-def _key(submission: Submission, teacher_file: Path) -> str:
-    return hashlib.blake2b(submission.file.read_bytes() + teacher_file.read_bytes(), digest_size=12).hexdigest()
+class _Competition:
+    """What all submissions have in common; each thread has a worker of its own."""
+
+    def __init__(self, teacher: Teacher, sources: Mapping[str, NotebookNode], out: Path) -> None:
+        self.name = PROJECT if PROJECT in sources else next(iter(sources))
+        self.teacher, self.source, self.out = teacher, sources[self.name], out
+        self.data = teacher.data()
+        self.baselines = baseline_scores(self.data)
+        self.limits = Limits(notebook=2 * teacher.limits.seconds + 60)
+        self.cache = out / "cache" / _hash(*(cell.source for cell in self.source.cells))
+        self._own = threading.local()
+        self._opened: list[Worker] = []
+
+    def solve(self) -> Entry:
+        """The model solution tells whether the teacher's file is fair, and fills the cache that all others begin with."""
+        model = Submission("model solution", Path(self.name), self.source)
+        return self.entry(model, self.out / "model_solution.json", keep_cache=None if self.cache.is_dir() else self.cache)[0]
+
+    def entry(self, submission: Submission, stored: Path, keep_cache: Path | None = None) -> tuple[Entry, bool]:
+        """A submission's entry, and whether it is new: what is stored stays, as long as neither the files nor the source change."""
+        code = [] if submission.notebook is None else [cell.source for cell in submission.notebook.cells]
+        key = _hash(repr(self.teacher), self.cache.name, submission.trouble, *code)
+        if keep_cache is None:
+            try:
+                kept = read_json(stored)
+                if kept["key"] == key:
+                    return Entry(**kept["entry"]), False
+            except (StoredFileError, KeyError, TypeError):
+                pass
+        entry = Entry(submission.student)
+        try:
+            scores, spent = self._scores(submission, keep_cache)
+        except DataError as error:  # what the set-up lacks is no student's fault, and is raised
+            entry.trouble = str(error)
+        else:
+            measured(entry, scores, spent, self.teacher.limits, self.data, self.baselines)
+        write_json(stored, {"key": key, "entry": asdict(entry)})
+        return entry, True
+
+    def _scores(self, submission: Submission, keep_cache: Path | None) -> tuple[np.ndarray, Budget]:
+        """Train and score one submission, confined. DataError says in which step it failed."""
+        if submission.notebook is None:
+            raise DataError(submission.trouble)
+        find_assignment(submission.notebook, {self.name: self.source})
+        plan, worker, seconds = plan_of(self.source, submission.notebook), self._worker(), self.teacher.limits.seconds
+        train, score = Step("training", "tests", "", TRAIN), Step("scoring", "tests", "", SCORE)
+        steps = {step.name: step for step in (*plan.steps, train, score)}
+        hidden = hidden_lines(self.source)
+        with worker.submission(course_seed=0, cache=self.cache, keep_cache=keep_cache):
+            np.savez(worker.folder / "work" / "healthy.npz", X_train=self.data.X_train, X_val=self.data.X_val)
+            for step in plan.steps:  # free cells and tests are left out
+                if step.kind in ("given", "solution"):
+                    _run(step, worker, worker.limits.cell)
+            trained = _must(_run(train, worker, seconds), train, steps, hidden)
+            np.save(worker.folder / "work" / "test.npy", self.data.X_test, allow_pickle=False)
+            _must(_run(score, worker, seconds), score, steps, hidden)
+            worker.stop()  # from here on nobody writes there
+            return _brought_back(worker.folder / "work", len(self.data.y_test), trained["seconds"])
+
+    def _worker(self) -> Worker:
+        if not hasattr(self._own, "worker"):
+            self._own.worker = Worker(imported_modules(self.source), self.limits)
+            self._opened.append(self._own.worker)
+        worker: Worker = self._own.worker
+        return worker
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self._opened:
+            worker.close()
+
+    def baseline_aurocs(self) -> dict[str, float]:
+        """Of each baseline, on the images of the competition."""
+        y, groups = self.data.y_test, self.data.groups_test
+        return {name: float(image_metrics(y, scores, groups).auroc) for name, scores in self.baselines.items()}
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.blake2b(json.dumps(texts).encode(), digest_size=12).hexdigest()
 
 
 def baseline_scores(data: ProjectData) -> dict[str, np.ndarray]:
@@ -161,72 +212,47 @@ def baseline_scores(data: ProjectData) -> dict[str, np.ndarray]:
     return {name: detector.novelty_score(data.X_test) for name, detector in fitted.items()}
 
 
-def run_entry(
-    submission: Submission,
-    name: str,
-    source: NotebookNode,
-    teacher: Teacher,
-    data: ProjectData,
-    baselines: Mapping[str, np.ndarray],
-    worker: Worker,
-    out: Path,
-) -> Entry:
-    """Train and score one submission, confined; an entry with `trouble` where that fails or the budget is exceeded."""
-    entry = Entry(submission.student)
-    try:
-        if submission.notebook is None:
-            raise DataError(submission.trouble)
-        find_assignment(submission.notebook, {name: source})
-        plan = plan_of(source, submission.notebook)
-        with worker.submission(course_seed=0, cache=out / "cache", keep_cache=None):
-            np.savez(worker.folder / "work" / "healthy.npz", X_train=data.X_train, X_val=data.X_val)
-            for step in plan.steps:
-                if step.kind in ("given", "solution"):
-                    cell = {"name": step.name, "kind": step.kind, "source": step.source, "keeps": list(step.keeps)}
-                    _must(worker.ask(cell, worker.limits.cell), step.name, worker, alive_only=True)
-            steps = {step.name: step for step in plan.steps}
-            trained = worker.ask({"name": "training", "kind": "tests", "source": TRAIN, "keeps": []}, teacher.limits.seconds)
-            _must(trained, "training", worker, steps=steps, hidden=hidden_lines(source))
-            np.save(worker.folder / "work" / "test.npy", data.X_test, allow_pickle=False)
-            scored = worker.ask({"name": "scoring", "kind": "tests", "source": SCORE, "keeps": []}, teacher.limits.seconds)
-            _must(scored, "scoring", worker, steps=steps, hidden=hidden_lines(source))
-            scores, spent = _brought_back(worker.folder / "work", len(data.y_test), trained["seconds"])
-    except NovkitError as error:
-        entry.trouble = str(error)
-        return entry
-    return measured(entry, scores, spent, teacher.limits, data, baselines)
+def _run(step: Step, worker: Worker, seconds: float) -> dict[str, Any]:
+    """The answer of a cell that came to an end, well or not; DataError where it had to be stopped."""
+    cell = {"name": step.name, "kind": step.kind, "source": step.source, "keeps": list(step.keeps)}
+    answer = worker.ask(cell, seconds)
+    if answer["status"] in ("timeout", "interrupted"):
+        raise DataError(f"In {step.name}: it took longer than {seconds:g} s.")
+    if answer["status"] in ("memory", "died"):
+        raise DataError(f"In {step.name}: {lost(answer['status'], worker.limits)}")
+    return answer
 
 
-def _must(answer: dict[str, Any], name: str, worker: Worker, *, alive_only: bool = False, steps: Any = None, hidden: Any = ()) -> None:
-    """DataError with a sentence for the student where a cell did not do what it must."""
-    status = answer["status"]
-    if status in ("timeout", "interrupted", "memory", "died"):
-        raise DataError(f"In {name}: " + lost("time" if status in ("timeout", "interrupted") else status, worker.limits))
+def _must(answer: dict[str, Any], step: Step, steps: Mapping[str, Step], hidden: Collection[str]) -> dict[str, Any]:
+    """The answer of a step that worked; DataError with a sentence for the student where it did not."""
     if answer.get("replaced_in_tests"):
-        raise DataError(f"In {name}: the code replaces {', '.join(answer['replaced_in_tests'][:3])}.")
-    if status == "failed" and not alive_only:
-        raise DataError(f"In {name}: " + scrubbed(of_failure(answer, steps or {}, name), hidden))
+        raise DataError(f"In {step.name}: the code replaces {', '.join(answer['replaced_in_tests'][:3])}.")
+    if answer["status"] == "failed":
+        raise DataError(f"In {step.name}: {scrubbed(of_failure(answer, steps, step.name), hidden)}")
+    return answer
 
 
 def _brought_back(folder: Path, n: int, seconds: float) -> tuple[np.ndarray, Budget]:
     """Scores and what was spent, from the submission's folder: read as data, never as code."""
     try:
         for name in ("scores.npy", "budget.json"):
-            if (folder / name).is_symlink():
-                raise ValueError(f"{name} is a link")
+            path = folder / name
+            if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST:
+                raise ValueError(f"{name} is not what was written")
         scores = np.load(folder / "scores.npy", allow_pickle=False)
         images_seen, parameters = (int(value) for value in json.loads((folder / "budget.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"The scores cannot be read ({error}).") from error
-    if scores.shape != (n,) or not np.isfinite(scores).all() or np.ptp(scores) == 0:
-        raise DataError(f"novelty_score must give {n} finite numbers that differ, one an image; it gave shape {scores.shape}.")
+        fine = scores.shape == (n,) and scores.dtype == np.float64 and np.isfinite(scores).all() and np.ptp(scores) > 0
+    except Exception as error:  # whatever a submission put there
+        raise DataError(f"In scoring: the scores cannot be read ({type(error).__name__}).") from error
+    if not fine:
+        raise DataError(f"In scoring: novelty_score must give {n} finite numbers that differ, one an image; it gave shape {scores.shape}.")
     return scores, Budget(images_seen, parameters, seconds)
 
 
 def measured(
     entry: Entry, scores: np.ndarray, spent: Budget, limits: Budget, data: ProjectData, baselines: Mapping[str, np.ndarray]
-) -> Entry:
-    """The entry with metrics, what it beats, and what it exceeds."""
+) -> None:
+    """Enter metrics, what it beats, and what it exceeds."""
     metrics = image_metrics(data.y_test, scores, data.groups_test)
     entry.auroc, entry.auroc_low, entry.auroc_high = metrics.auroc, metrics.auroc_low, metrics.auroc_high
     entry.average_precision = metrics.average_precision
@@ -235,52 +261,9 @@ def measured(
     entry.beats = [name for name, other in baselines.items() if paired_difference([own], [_scores(data, other)]).above_zero]
     over = spent.excess(limits)
     entry.trouble = f"Over budget: {over}." if over else ""
-    return entry
 
 
 def _scores(data: ProjectData, score: np.ndarray) -> Scores:
     names = np.arange(len(score)).astype(str)
     condition = np.where(data.y_test == 1, "condition", "healthy")
     return Scores(names, data.groups_test, data.y_test, condition, np.asarray(score, np.float64))
-
-
-def rank(entries: list[Entry]) -> list[Entry]:
-    """Best AUROC first; equal values share a rank; those in trouble come last, without one."""
-    fine = sorted((entry for entry in entries if not entry.trouble), key=lambda entry: -(entry.auroc or 0.0))
-    for entry in fine:
-        entry.rank = 1 + sum((other.auroc or 0.0) > (entry.auroc or 0.0) for other in fine)
-    troubled = sorted((entry for entry in entries if entry.trouble), key=lambda entry: entry.student)
-    for entry in troubled:
-        entry.rank = None
-    return [*fine, *troubled]
-
-
-def write_board(entries: list[Entry], baselines: Mapping[str, float], limits: Budget, out: Path) -> None:
-    """leaderboard.csv and leaderboard.html."""
-    columns = ["rank", *(f.name for f in fields(Entry) if f.name != "rank")]
-    rows = [[_cell(getattr(entry, column)) for column in columns] for entry in entries]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-    allowed = f"{limits.images_seen:,} images seen, {limits.parameters:,} parameters, {limits.seconds:g} s"
-    beside = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
-    head = "".join(f'<th scope="col">{escape(column.replace("_", " "))}</th>' for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
-    page = (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Leaderboard</title>'
-        f"<style>{STYLE} body {{ max-width: 75rem; }}</style></head>\n<body><h1>Leaderboard</h1>\n"
-        f"<p>Synthetic brain slices with a condition that nobody had seen. Budget: {allowed}. "
-        f"AUROC with its 95 % interval over subjects; baselines: {escape(beside)}. “Beats” means that the whole interval of the paired "
-        f"difference lies above 0.</p>\n<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></body></html>\n"
-    )
-    for name, content in (("leaderboard.csv", text.getvalue()), ("leaderboard.html", page)):
-        with replacing(out / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return ", ".join(value)
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@") else text

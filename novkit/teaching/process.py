@@ -28,14 +28,16 @@ from novkit.teaching import COURSE_SEED
 PROJECT = Path(novkit.__file__).resolve().parent.parent
 KEPT_VARIABLES = ("LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "NUMBER_OF_PROCESSORS")
 GRACE = 3.0  # seconds that an interrupted cell has to end
+PATIENCE = 10  # times the limit for waiting, on the clock, where a busy machine leaves a submission little time
 
 
 @dataclass(frozen=True)
 class Limits:
     """What a submission may use.
 
-    cell, notebook: seconds of CPU, for a cell and in all; `wall` times as many on the clock. free: for the cells that are not graded,
-    together. memory: bytes. start: seconds for loading the libraries.
+    cell, notebook: seconds of CPU, for a cell and in all. wall: times as many it may wait, such as asleep; waiting for a core that others
+    keep busy does not count, up to ten times that. free: for the cells that are not graded, together. memory: bytes. start: seconds for
+    loading the libraries.
     """
 
     cell: float = 60.0
@@ -44,6 +46,10 @@ class Limits:
     memory: int = 4 << 30
     wall: float = 3.0
     start: float = 300.0
+
+
+class Stopped(RuntimeError):
+    """The grading itself was stopped: what was running has no grade, and is graded the next time."""
 
 
 class Worker:
@@ -58,6 +64,7 @@ class Worker:
         self.landlock = False
         self._process: subprocess.Popen[bytes] | None = None
         self._watched: psutil.Process | None = None
+        self._closed = False
 
     @contextlib.contextmanager
     def submission(
@@ -84,6 +91,8 @@ class Worker:
             _remove(folder)
 
     def _begin(self, folder: Path, course_seed: int) -> None:
+        if self._closed:
+            raise Stopped("The grading was stopped.")
         if self._process is None or self._process.poll() is not None:
             self._start()
         self._token = secrets.token_hex(16)
@@ -104,7 +113,7 @@ class Worker:
         self._watched, self._last_cpu, self.landlock = psutil.Process(ready["pid"]), 0.0, bool(ready["landlock"])
 
     def _start(self) -> None:
-        self.close()
+        self._end()
         self._answers: queue.Queue[bytes | None] = queue.Queue(1000)
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "novkit.teaching.worker"],
@@ -125,7 +134,7 @@ class Worker:
         """Run a cell for at most so many seconds of CPU.
 
         The answer's "status": "done", "failed", "interrupted" (too long), or where the process is no more "timeout", "memory", "died".
-        "seconds" is the CPU time it took.
+        "seconds" is the CPU time it took. Stopped where another thread closed the worker.
         """
         before = self._cpu()
         self._send(cell)
@@ -133,7 +142,14 @@ class Worker:
         return answer | {"seconds": round(self._cpu() - before, 2)}
 
     def _wait(self, wall: float, *, memory: int, cpu: float | None = None) -> dict[str, Any]:
-        start, before, interrupted = time.monotonic(), self._cpu(), 0.0
+        answer = self._watch(wall, memory=memory, cpu=cpu)
+        if self._closed:  # it ended because we ended it: no verdict on the submission
+            raise Stopped("The grading was stopped.")
+        return answer
+
+    def _watch(self, wall: float, *, memory: int, cpu: float | None) -> dict[str, Any]:
+        start = last = time.monotonic()
+        before, waited, interrupted = self._cpu(), 0.0, 0.0
         while True:
             with contextlib.suppress(queue.Empty):
                 line = self._answers.get(timeout=0.05)
@@ -145,13 +161,15 @@ class Worker:
                         answer |= {"status": "failed", "error": "KeyboardInterrupt", "message": ""}
                     return answer
             now, memory_now = time.monotonic(), self._memory()
+            waited, last = waited + (0.0 if self._wants_a_core() else now - last), now
             if memory_now > memory or memory_now < 0:
                 self.stop()
                 return {"status": "memory" if memory_now > memory else "died"}
             if interrupted and now - interrupted > GRACE:
                 self.stop()
                 return {"status": "timeout"}
-            if not interrupted and (now - start > wall or (cpu is not None and self._cpu() - before > cpu)):
+            overdue = waited > wall or now - start > PATIENCE * wall
+            if not interrupted and (overdue or (cpu is not None and self._cpu() - before > cpu)):
                 if self._watched is None or os.name == "nt":
                     self.stop()
                     return {"status": "timeout"}
@@ -169,11 +187,13 @@ class Worker:
             return None
 
     def _send(self, what: dict[str, Any]) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it died; the answer will say so
-            self._process.stdin.write(b"\n" + json.dumps(what).encode() + b"\n")
-            self._process.stdin.flush()
+        process = self._process
+        if self._closed or process is None:
+            raise Stopped("The grading was stopped.")
+        assert process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # it died; the answer will say so
+            process.stdin.write(b"\n" + json.dumps(what).encode() + b"\n")
+            process.stdin.flush()
 
     _last_cpu = 0.0
 
@@ -184,6 +204,12 @@ class Worker:
                 times = self._watched.cpu_times()
                 self._last_cpu = times.user + times.system
         return self._last_cpu
+
+    def _wants_a_core(self) -> bool:
+        """Whether it computes or would, if it were its turn; False where the system does not tell."""
+        with contextlib.suppress(psutil.Error):
+            return FORKS and self._watched is not None and self._watched.status() == psutil.STATUS_RUNNING
+        return False
 
     def _memory(self) -> int:
         """Bytes; 0 before there is a submission, −1 where it has ended."""
@@ -196,29 +222,33 @@ class Worker:
 
     def stop(self) -> None:
         """End the submission and all that it started; the worker itself stays, where it forked."""
-        self._watched = None
-        if self._process is None:
+        self._watched, process = None, self._process
+        if process is None:
             return
         if not FORKS:
-            self.close()
+            self._end()
             return
         for _ in range(100):  # what one leaves behind may start another
-            descendants = _descendants(self._process.pid)
+            descendants = _descendants(process.pid)
             if not descendants:
                 return
             _kill(descendants)
             time.sleep(0.01)
 
     def close(self) -> None:
-        """End everything."""
-        if self._process is None:
+        """End everything, for good; whoever waits for an answer gets Stopped."""
+        self._closed = True
+        self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
             return
-        _kill(_descendants(self._process.pid))
-        self._process.kill()
-        self._process.wait()
+        _kill(_descendants(process.pid))
+        process.kill()
+        process.wait()
         with contextlib.suppress(OSError):
-            self._process.stdin.close()  # type: ignore[union-attr]
-        self._process = None
+            process.stdin.close()  # type: ignore[union-attr]
 
     def __enter__(self) -> Self:
         return self

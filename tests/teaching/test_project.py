@@ -11,8 +11,9 @@ from torch import nn
 
 from novkit.errors import DataError, SettingsError, StoredFileError
 from novkit.teaching import Budget, Condition, budget_check, course_generator
+from novkit.teaching.board import Entry, rank, write_board
 from novkit.teaching.budget import count_parameters
-from novkit.teaching.leaderboard import Entry, Teacher, rank, write_board
+from novkit.teaching.leaderboard import Teacher
 from novkit.teaching.updates import changes, manifest_of, read_manifest, write_manifest
 from tests.teaching.conftest import named
 
