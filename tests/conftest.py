@@ -34,15 +34,18 @@ def normal_images() -> np.ndarray:
     return blobs(96)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium, started once. Tests that need it fail, and never skip, where it is missing."""
+    """Chromium, which tests that need it never skip: they fail where it is missing.
+
+    One file's tests share it; while Playwright runs, code elsewhere would find an event loop running.
+    """
     from playwright.sync_api import sync_playwright
 
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
     if found is None:
         pytest.fail("Chromium is missing, and the browser tests are never skipped: install it, on Debian with `apt-get install chromium`.")
-    with sync_playwright() as driver:  # one for all: a second would find the first one's event loop running
+    with sync_playwright() as driver:
         launched = driver.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"], timeout=600_000)
         yield launched
         launched.close()

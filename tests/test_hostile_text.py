@@ -19,7 +19,7 @@ from novkit.figures.charts import cloud, curves, pairs, shares
 from novkit.figures.style import finish, harmless
 from novkit.records import Record
 from novkit.report import write_report
-from novkit.report.markdown import TABLES
+from novkit.report.markdown import TABLES, make_table
 from novkit.report.parts import command_text
 from novkit.results import load_results
 from novkit.widgets.readouts import readout_table
@@ -220,7 +220,8 @@ def test_markdown_tables_keep_their_shape(tmp_path, kind):
     """As a Markdown reader sees them: the same elements, no link, no picture, no HTML, and one line a row."""
 
     def seen(name: str, number: int) -> tuple[list[str], int]:
-        text = TABLES[kind](_rows(tmp_path / str(number), name), name)
+        _rows(tmp_path / str(number), name)
+        text = make_table(kind, tmp_path / str(number), name)
         tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
         assert "<!--" not in text.replace("\\<", "")
         return [t.type for token in tokens for t in (token, *(token.children or ())) if t.type not in ("text", "text_special")], text.count(

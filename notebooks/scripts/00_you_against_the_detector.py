@@ -133,7 +133,8 @@ print("Patch-GAN is better than a coin, by the interval over all", data.table["g
 
 # %%
 wrong = np.flatnonzero((np.array(marks) != y[cases]) | (called != y[cases]))
-wrong = wrong[np.argsort(-y[cases][wrong], kind="stable")][:6]  # novel ones first, as many as fit
+missed, alarmed = (wrong[y[cases][wrong] == kind] for kind in (1, 0))
+wrong = np.r_[missed[:4], alarmed[:2]]  # novel ones first, as many as fit
 chosen = cases[wrong]
 captions = reading_captions(data.labels[chosen], y[chosen], np.array(marks)[wrong], called[wrong], reader=reader)
 maps = np.minimum(patchgan.novelty_map(data.images[chosen]), 4)  # what is brighter still would leave the rest in the dark
@@ -172,7 +173,8 @@ exercise_check("1", my_sensitivity, readers[reader].sensitivity.value)
 # my_sensitivity = np.array(marks)[y[cases] == 1].mean()
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2.** Let Patch-GAN miss none of the ten: the highest threshold at which all of them score at least as high. What share of the
 # ten normal slices does it then call novel?
 #
@@ -195,7 +197,8 @@ exercise_check("2", false_alarms, (scores["patchgan"][cases][y[cases] == 0] >= l
 # false_alarms = (s[truth == 0] >= s[truth == 1].min()).mean()
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3.** Which of the five conditions does TEND find best? Give its name; the AUROC of each is against all healthy slices.
 #
 # <details><summary>Hint</summary>

@@ -128,7 +128,7 @@ strips = make_subplots(2, 1, subplot_titles=["split by slice", "split by subject
 for row, parts in enumerate((by_slice, by_subject), start=1):
     z = part_of(parts)
     letters = np.array(["", "c", "h", "t"])[z]
-    cells = {"z": z, "text": letters, "texttemplate": "%{text}", "textfont": {"color": "white"}, "colorscale": scale}
+    cells = {"z": z, "text": letters, "texttemplate": "%{text}", "textfont": {"color": "black"}, "colorscale": scale}
     strips.add_heatmap(**cells, zmin=0, zmax=4, showscale=False, xgap=2, ygap=2, hoverinfo="skip", row=row, col=1)
 strips.update_yaxes(title_text="slice", tickvals=[0, 1, 2, 3], ticktext=["1", "2", "3", "4"], showgrid=False)
 strips.update_xaxes(showgrid=False, dtick=5)
@@ -365,7 +365,8 @@ exercise_check("1", lambda: my_auroc(y, np.round(score, 3)), auroc(y, np.round(s
 #     return (rankdata(score)[y == 1].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2.** A screening where 1 % are ill; a detector with sensitivity 0.9 and false-positive rate 0.05, far better than ours. Of
 # those it alarms, what share is ill?
 #
@@ -386,7 +387,8 @@ exercise_check("2", share_ill, 0.01 * 0.9 / (0.01 * 0.9 + 0.99 * 0.05), toleranc
 # share_ill = 0.01 * 0.9 / (0.01 * 0.9 + 0.99 * 0.05)  # 15 %: six in seven alarms are false
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3.** Another statistic, chosen by thinking: which of `STATISTICS` should *enlarged ventricles* (dark, in the middle) change,
 # and in which direction? Set name and sign; the check loads them and asks for an AUROC above 0.53.
 #

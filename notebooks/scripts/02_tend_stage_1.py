@@ -252,7 +252,7 @@ curves(
     seen,
     title="What the autoencoder's error sees of an edit (synthetic)",
     x_title="amount of the edit",
-    y_title="0.5 is chance",
+    y_title="AUROC, or share (0.5 is chance)",
     reference=0.5,
     y_range=(0.0, 1.03),
 )
@@ -297,7 +297,7 @@ print("the error of healthy slices falls to less than a quarter:", bool(error_of
 print("no condition's AUROC moves by more than 0.12:", all(np.ptp(values) < 0.12 for values in auroc_of_width.values()))
 
 # %% [markdown]
-# Nothing. Whatever helps to draw healthy brains helps to draw ill ones. The width of the bottleneck is no cure.
+# Hardly anything. Whatever helps to draw healthy brains helps to draw ill ones. The width of the bottleneck is no cure.
 #
 # ## 5. The other half: is the *code* unusual?
 #
@@ -438,7 +438,8 @@ exercise_check("1", lambda: all(auroc_of(relative_error, name) > auroc_of(error,
 # A free gain: no training at all, only a better question. But mind that the brain's outline was *given* here; on real images you would
 # have to find it first. And the choice was made while looking at test labels: to report the number, you would need other subjects.
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2: only the worst pixels.** The lesion is small, so why not average the $k$ largest errors of each slice? Predict first:
 # better or worse than the mean over all pixels? Then write `worst(k)`.
 #
@@ -472,7 +473,8 @@ exercise_check("2", lambda: worst(100), -np.partition(-flat, 99, axis=1)[:, :100
 # Worse! The largest errors are edges of the skull, in every slice. Picking the worst places pays only once "bad" means *bad for this
 # place*: notebook 07 shows how Patch-GAN does that.
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3: T² by hand.** With the first 64 components of `pca`, compute $T^2 = \sum_j c_j^2 / \lambda_j$ of every fresh slice: $c_j$
 # its coordinates, $\lambda_j$ their variances (`pca.explained_variance_`). Does it agree with $Q$, `left_over[:, 63]`?
 #
@@ -495,7 +497,8 @@ exercise_check("3", t_squared, (PCA(64, whiten=True, svd_solver="full").fit(X).t
 # print(round(spearmanr(t_squared[healthy], left_over[healthy, 63]).statistic, 2))
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **To think about.** A friend adds skip connections, "because the drawings get so much sharper". What happens to the score?
 #
 # ## Sources

@@ -418,7 +418,8 @@ exercise_check("1", loss_by_hand, float(classification_loss(p[:2].logit(), p[2:]
 # loss_by_hand = -0.5 * (np.log([0.9, 0.6]).mean() + np.log([0.8, 0.5]).mean())
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2: a transformation about brightness.** Write a fair $T$ that changes brightness in a soft disc and moves nothing, so that a
 # classifier could learn what an infarct is. Fair means: none of the four numbers above tells it from `plain` (all AUROC below 0.6),
 # although at least 5 % of the pixels change by more than 0.03.
@@ -464,7 +465,8 @@ exercise_check("2", fair)
 # Now train on it: add it to `TRANSFORMS` as `"brightness": my_transform` and run section 3 again, or give it half of the images and the
 # windows the other half. Does the AUROC of infarcts move? (If you choose your transformation by that number, report it on another seed.)
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3: close the JPEG door.** In the published order, $x$ goes in as it is and $T(x)$ through JPEG. What must be done to `plain`
 # so that `jpeg_zeros` no longer tells it from `fixed_t` below?
 #
@@ -489,7 +491,8 @@ exercise_check("3", lambda: separation(fixed_x, fixed_t, jpeg_zeros) < 0.58)
 #
 # And at test time? Then every test image must pass through JPEG as well, or all of them look "transformed" alike.
 # </details>
-#
+
+# %% [markdown]
 # **To think about.** Flips and quarter turns are popular transformations for photographs. Which clue would they leave in a brain, and
 # which in a skin lesion seen from above?
 #
@@ -502,4 +505,4 @@ exercise_check("3", lambda: separation(fixed_x, fixed_t, jpeg_zeros) < 0.58)
 # - Low-level clues: Doersch, Gupta, Efros, *Unsupervised visual representation learning by context prediction*, ICCV 2015.
 #
 # **Read next:** [04](04_the_margin.ipynb), the margin. In the library: `novkit/distortions/training.py`, `novkit/tend/objectives.py`;
-# what was tried, `results/NOTES.md`.
+# what was tried, [the notes](../results/NOTES.md).

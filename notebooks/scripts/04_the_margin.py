@@ -119,6 +119,7 @@ figure = curves(
     same_y=False,
 )
 figure.add_vline(float(np.sqrt(R)), line={"color": "#009E73", "width": 2.5}, annotation_text="√R", annotation_position="top right")
+figure.update_yaxes(title_text="size of the gradient", col=2)
 figure.update_traces(mode="lines")
 
 # %%
@@ -248,7 +249,8 @@ print("with threes as normal, more than a third of the other digits lie inside t
 # out only what the transformations stand for; on digits the autoencoder beats TEND (the README's table).
 #
 # Look at the eights, too: from one epoch to the next the AUROC of the same run jumps. Whoever picks the epoch on the test set, as the
-# published code does [C], picks the peaks: notebook 11 measures what that fakes. Ours is picked by the held-out loss.
+# published code does [C], picks the peaks: [notebook 11](11_how_evaluations_go_wrong.ipynb) measures what that fakes. Ours is picked by the
+# held-out loss.
 #
 # Which digits does the sphere swallow? With a kernel running, click on the points:
 
@@ -268,8 +270,8 @@ gallery(
 # %% [markdown]
 # ## 4. In 128 dimensions
 #
-# The stored TEND for brain slices embeds in 128 dimensions. Any flat picture of that would be a shadow, so we draw the one thing that
-# matters: the distance to the centre. Fresh subjects, none of them trained on.
+# The stored TEND for brain slices embeds in 128 dimensions [O]; the published one in 512 [C]. Any flat picture of that would be a shadow,
+# so we draw the one thing that matters: the distance to the centre. Fresh subjects, none of them trained on.
 #
 # **Predict:** where do the gliomas lie: with the healthy slices, or outside the sphere with the transformed ones?
 
@@ -356,7 +358,7 @@ figure = cloud(
 )
 edge = float(np.sqrt(settings.radius))
 figure.add_hline(edge, line={"color": "#009E73", "width": 2.5})
-figure.add_annotation(x=1, xref="x domain", y=np.log10(edge), yshift=9, text="√R", showarrow=False, xanchor="right")
+figure.add_annotation(x=1, xref="x domain", y=edge, yshift=9, text="√R", showarrow=False, xanchor="right")
 
 # %% [markdown]
 # Not a cloud: a curve. Given one number you know the other, and the curve is a **V**: slices that look *even less* transformed than the
@@ -396,8 +398,8 @@ by_weight |= {condition: (WEIGHTS, [auroc_at(w, condition) for w in WEIGHTS]) fo
 curves(
     {"": by_weight},
     title="λ from probability alone to distance alone (synthetic)",
-    x_title="λ",
-    y_title="AUROC",
+    x_title="λ, weight of the distance",
+    y_title="AUROC (0.5 is chance)",
     reference=0.5,
     y_range=(0.45, 0.9),
 )
@@ -409,8 +411,8 @@ print("rank correlation of probability and distance among healthy slices is abov
 print("no AUROC moves by more than 0.1 over all of λ:", all(np.ptp(values) < 0.1 for _, values in by_weight.values()))
 
 # %% [markdown]
-# Nearly flat, as it must be where one number tells the other. (Up to λ = 0.8 nothing moves at all: on its stretched scale the distance
-# has no say.) What is the margin worth, then? On development seeds our trials without it did as well (`results/NOTES.md`): a tidy
+# Nearly flat, as it must be where one number tells the other. (Up to λ = 0.8 nothing moves at all: on its stretched scale the distance has
+# no say.) What is the margin worth, then? On development seeds our trials without it did as well ([the notes](../results/NOTES.md)): a tidy
 # geometry for what the classifier knows, on our data. And what is the *transformation* worth? Deep SVDD has the sphere without it. Stored
 # results, three reserved seeds:
 
@@ -490,7 +492,8 @@ exercise_check("1", loss_by_hand, margin_loss(*(torch.from_numpy(a) for a in (z_
 #
 # Distances 2, 3, 10 and 12: $(4 + 9)/2 + (50 + 6)/2 = 34.5$.
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2: the wrong circle.** A colleague draws the sphere of the stored TEND with radius 150. Of the transformed slices
 # (`of_transformed["distance"]`, squared!), which share would *look* as if it were inside, and which share truly is? Give both.
 #
@@ -516,7 +519,8 @@ exercise_check(
 # truly_inside = (of_transformed["distance"] < 150).mean()
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3: a calmer scale.** Replace min–max by ranks: $\hat d(x)$ = the share of the distances in `reference` that lie below $d(x)$.
 # Then λ means what it says. Write it for all fresh slices, in float64.
 #
@@ -542,7 +546,8 @@ exercise_check("3", ranked, (reference[None] < of_fresh["distance"][:, None]).me
 # Now mix it: `(1 - weight) * p + weight * ranked`. λ = 0.1 gives the distance a tenth of a say, and no single image can stretch the
 # scale. What is lost? Beyond the farthest reference image, all are equally far.
 # </details>
-#
+
+# %% [markdown]
 # **To think about.** [P] speaks of the distance to the *margin*, [C] takes the distance to the centre. With `distance="margin"`, max(0, d
 # − R), most healthy slices get the same value, 0. What does that do to a ROC curve, and to λ = 1?
 #

@@ -440,7 +440,8 @@ exercise_check("1", lambda: [closed_in(b) for b in (2, 3, 4)], [simulated(b) for
 # 0.06 for boxes of 2, 0.25 for 3, 0.39 for 4; and $r^4 = 0.004$ for single patches: those are always betrayed by a neighbour. (The
 # simulation is a little lower: when one box is hidden, fewer of the others are.)
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2: heal the patient.** Someone marks the lesion; hide every patch that holds a pixel of it, and restore. Which patches are
 # hidden for glioma slice number `one`? (A (P,) bool array. `fresh.masks[glioma[one]]` is the mark, (64, 64) bool.)
 #
@@ -467,7 +468,8 @@ exercise_check("2", touched, grid.mean(torch.from_numpy(fresh.masks[glioma[[one]
 #
 # Radiologists call such a picture *pseudo-healthy*. It is a guess by a network that knows healthy brains, no evidence about this one.
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3: a fourth question.** Lesions of this kind are brighter than the tissue they replace. Write a question that keeps the
 # *sign*: positive where the image is brighter than its restoration, 0 elsewhere. Use `average`, and beat question 2 for Patch-GAN.
 #
@@ -504,7 +506,8 @@ exercise_check("3", precision_of_mine)
 # And what have you given up? A detector that knows what gliomas look like is no longer a detector of the *unknown*: it would miss every
 # dark lesion. That is why our default does not do it.
 # </details>
-#
+
+# %% [markdown]
 # **To think about.** The network was trained on masks that hide a quarter. Section 5 hid one box alone, of sizes it had partly never
 # seen. Which of its conclusions might depend on that?
 #

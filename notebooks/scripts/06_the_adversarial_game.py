@@ -64,8 +64,7 @@ print(len(normal), "slices to learn from;", len(healthy), "healthy ones and", le
 # ## 1. The mean of two good answers
 #
 # A pixel is hidden. From its surroundings it might be a dark fold or a bright ridge, at equal odds: its value is about −1 or about +1,
-# never
-# 0. The network must say *one* number $v$.
+# never 0. The network must say *one* number $v$.
 #
 # **Predict:** which $v$ has the smallest expected squared error? The smallest expected absolute error? Which $v$ would an expert call
 # authentic?
@@ -315,7 +314,7 @@ print("and less correct ones:", error["β = 1"] > 1.03 * error["no judge"])
 #
 # ## 5. What does the judge know?
 #
-# Now the trained discriminator of the stored detector. We forge healthy slices, in a box of 4 × 4 patches, in six ways, and ask for the
+# Now the trained discriminator of the stored detector. We forge healthy slices, in a box of 4 × 4 patches, in five ways, and ask for the
 # mean of $-D(x)_p$ in the box. Beside it the restoration's question (notebook 05): hide the box, restore it, how far off is it?
 #
 # - **restored**: the box as the detector's own $R$ fills it;
@@ -409,8 +408,8 @@ print("γ = 0.2 changes the AUROC by less than 0.05:", abs(gain.value) < 0.05)
 
 # %% [markdown]
 # Flat for half of the way, then falling: an honest zero. Whatever the judge adds is smaller than these 110 slices can show. Whether
-# *training* against a judge gives a better restorer is another question, which needs several trained pairs; the report of
-# `novkit reproduce` has them (the table "what each part brings"), and `results/NOTES.md` says what development seeds showed. The paper
+# *training* against a judge gives a better restorer is another question, which needs several trained pairs:
+# `novkit ablate patchgan` trains them, with and without, and [the notes](../results/NOTES.md) say what came out. The paper
 # credits its discriminators [P]; its data, sizes and settings are not ours.
 #
 # ## Exercises
@@ -435,7 +434,8 @@ exercise_check("1", hinge_by_hand, float(patch_hinge(torch.tensor([[2, 0.5]]), t
 # hinge_by_hand = (0 + 0.5) / 2 + (0 + 1.2) / 2
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2: how fast they drift.** Both players of the smallest game move at the same time, by steps η. By which factor does
 # $r^2 + d^2$ grow in one step? And in turns: find the $2\times2$ matrix of one round and its determinant; why do they circle?
 #
@@ -476,7 +476,8 @@ exercise_check("2, in turns", matrix if matrix is ... else lambda: np.asarray(ma
 #
 # The determinant is 1 and the trace $2 - \eta^2$ lies between −2 and 2: eigenvalues of size 1, a rotation along an ellipse, for ever.
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3: the perfect judge.** True values come from $\mathcal N(0, 1)$, forged ones from $\mathcal N(1, 1)$. Trained by the
 # logistic loss (ALOCC's), the best possible logit is $\log p(v) - \log q(v)$. Write it for these two.
 #
@@ -507,7 +508,8 @@ exercise_check("3", lambda: perfect_logit(line), norm.logpdf(line, 0, 1) - norm.
 # side, would be called more authentic than any true value! A discriminator knows the difference between truth and *these* forgeries,
 # and nothing about the rest of the world.
 # </details>
-#
+
+# %% [markdown]
 # **To think about.** With the hinge loss the best logit is the *sign* of $p - q$. What does that do to a score made from it? And what
 # would you forge, if you could choose, to teach $D$ about lesions? (Notebook 03 has one answer.)
 #

@@ -315,8 +315,8 @@ print("the mean of 256 patches varies as if there were fewer than 50:", bool(eff
 #
 # ## 7. Ranks in the loss: why no gradient passes through them
 #
-# Training weights patches in the same way, with a τ of its own (0.5) [S: rank-based weighting of patch losses; formula O]:
-# $L = \frac1P\sum_p w_p\, e_p$. In the source above, the scores are detached: $w$ counts as a constant. Is the gradient then wrong?
+# Training weights patches in the same way, with a τ of its own (0.5): $L = \frac1P\sum_p w_p\, e_p$. That patch losses are weighted by rank
+# is [S], the formula [O]. In the source above, the scores are detached: $w$ counts as a constant. Is the gradient then wrong?
 #
 # **Predict:** let one patch's error $e_1$ slide from 0 to 1 past seven others. Sketch $L(e_1)$. Where does it bend, where does it jump?
 # Compare two gradients: autograd's, which takes $w$ for a constant, and the honest slope, by finite differences. Beside it, weights made
@@ -435,7 +435,8 @@ exercise_check("1", by_hand, float(image_score(np.array([[3.0, 1.0, 0.0, 2.0]]),
 # by_hand = (weight * [3, 2, 1, 0]).sum() / weight.sum()
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2: τ in patches.** You want half of the weight on the ten highest of 256 patches. Which τ does it? (A τ small enough that
 # patch 256 does not matter: a formula with one logarithm.)
 #
@@ -464,7 +465,8 @@ exercise_check("2", lambda: share_of_first_ten(tau_of_ten), 0.5, tolerance=2e-3)
 #
 # So τ P ln 2 is the number of patches that share half of the weight: 1.8 at τ = 0.01.
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3: lesions hang together.** The ranking does not know where patches lie: ten bad patches in a heap count as much as ten
 # scattered ones. Average each patch score with its eight neighbours *before* the ranking. Predict: better or worse, for which sizes?
 #
@@ -499,7 +501,8 @@ exercise_check("3", mine if mine is ... else lambda: np.asarray(mine).reshape(-1
 # Infarcts lose, gliomas hardly change: an infarct of a few patches is thinned out by its neighbours. A neighbourhood is one more choice
 # of scale, like τ and like the patch itself.
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 4: a gentler maximum.** $A_\beta(x) = \frac1\beta \log \frac1P \sum_p e^{\beta s_p}$ also goes from the mean (β → 0) to the
 # maximum (β → ∞). Write it so that it does not overflow at β = 1000.
 #
@@ -531,7 +534,8 @@ exercise_check("4, small β", lambda: log_mean_exp(s, 1e-6), s.mean(axis=1), tol
 #
 # Its weights depend on the values: multiply all scores by ten and the same β means something else. The rank weights do not notice.
 # </details>
-#
+
+# %% [markdown]
 # **To think about.** Rank patches by $e_p$ but weight $e_p - \beta D_p$ (the setting `rank_by="error"`). Does the loss still not jump
 # when two patches swap?
 #

@@ -121,7 +121,8 @@ print("AUROC live and stored agree to within 0.03:", abs(live.auroc - stored.aur
 #
 # ## 3. The table
 #
-# Everything else is read, not typed. These are the numbers of the README's table, still without anything bold:
+# Everything else is read, not typed. These are the numbers of the README's table, still without anything bold. (The oracle statistic is
+# no method but an upper bound, chosen with the labels of the test: part 8.)
 
 # %%
 brain = [r for r in records if r.dataset == "brain"]
@@ -253,7 +254,7 @@ print("by hand = paired_difference:", bool(np.allclose(np.quantile(a - b, [0.025
 print("paired, the difference scatters less than half as much as each of the two:", bool(np.std(a - b) < 0.5 * min(a.std(), b.std())))
 
 # %% [markdown]
-# Clear does not mean important: 0.007 is nobody's progress. And clear *for what*? Enlarged ventricles, Patch-GAN and TEND:
+# Clear does not mean important: less than a hundredth is nobody's progress. And clear *for what*? Enlarged ventricles, Patch-GAN and TEND:
 
 
 # %%
@@ -396,12 +397,12 @@ print("and more than on large ones, in every seed:", bool((gain["small"] > gain[
 
 # %% [markdown]
 # Why: [notebook 07](07_patch_ranking.ipynb). Note what is *not* shown: against the highest patch the ranking gains nothing. And the
-# small third of one test is not that of another; sizes belong into the figure.
+# small third of one test is not that of another; sizes belong in the figure.
 #
 # ## 10. What this table is not
 #
-# Patch-GAN's paper prints 95.79 % on ISIC 2016 and 96.05 % on BraTS 2019 [P]. Ours has 0.83 on synthetic skin and 0.92 on synthetic
-# gliomas. **Predict:** how far are we from reproducing the paper?
+# Patch-GAN's paper prints 95.79 % on ISIC 2016 and 96.05 % on BraTS 2019 [P]. What ours reaches on synthetic gliomas is in the table of
+# part 3. **Predict:** how far are we from reproducing the paper?
 
 # %%
 chosen = [r for r in records if r.method == "patchgan" and r.case in ("novel: glioma", "novel: atypical")]
@@ -464,7 +465,8 @@ exercise_check("1", how_many_sd, by_seed.mean() / by_seed.std(ddof=1), tolerance
 #
 # Between two and three, and the interval lies above 0: clear for these networks, likely for others.
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2: many comparisons.** Write `strictly(case)`: the best and the methods (without the oracle) that are not clearly worse when
 # the nine comparisons of a column share the 5 %, as Bonferroni has it: the lower end is now the quantile 0.025 / 9. Which columns change?
 #
@@ -505,7 +507,8 @@ exercise_check("2", lambda: ... if strictly(CASES[0]) is ... else [set(strictly(
 # Gliomas, infarcts and ventricles keep their one winner. On MS and haemorrhage more methods join: all are near chance there, and hard
 # to tell apart. (Of 1000 resamples about three lie below that quantile: for a paper, draw more.)
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3: another cell.** Make the OC-SVM's run with *eights* as normal, seed 101, again (it takes a second) and give its AUROC.
 # Here the tolerance is 0.001.
 #
@@ -531,7 +534,8 @@ exercise_check("3", my_auroc, by["digits", "normal: 8", "ocsvm", 101].auroc, tol
 #
 # Or without `run_job`: `setup = build_setups(job, load_for(job))[0]`, fit `make_detector("ocsvm", seed=101)`, and `image_metrics`.
 # </details>
-#
+
+# %% [markdown]
 # **To think about.** Settings are tried on development seeds of the *same synthetic world*. What, exactly, is protected by the reserved
 # seeds, and what is not?
 #
@@ -545,4 +549,5 @@ exercise_check("3", my_auroc, by["digits", "normal: 8", "ocsvm", 101].auroc, tol
 # - What varies between two runs: Bouthillier et al., *Accounting for variance in machine learning benchmarks*, MLSys 2021.
 # - Code: `novkit/results.py`, `novkit/evaluation.py`, `novkit/published.py`; the [results files](../docs/results.md).
 #
-# **Read next:** 09, where the table's numbers become distributions; [11](11_how_evaluations_go_wrong.ipynb), how such tables are faked.
+# **Read next:** [09](09_reproducing_score_distributions.ipynb), where the table's numbers become distributions;
+# [11](11_how_evaluations_go_wrong.ipynb), how such tables go wrong.

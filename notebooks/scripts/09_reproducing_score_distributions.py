@@ -57,9 +57,10 @@ scores = {key: load_scores(folder, r) for key, r in by.items() if r.dataset != "
 # %% [markdown]
 # ## 1. Eight panels
 #
-# Figure 3 of Patch-GAN's paper shows the score distributions of an autoencoder, ALOCC, a one-class SVM and Patch-GAN on ISIC 2016 and
-# BraTS 2019 [P]. Here are the same methods on the data that are always there, one run each, of the first seed: **the arrangement of that
-# figure, on other images. It is no reproduction of it.**
+# Figure 3 of Patch-GAN's paper shows the score distributions of an autoencoder, ALOCC (a restorer trained against a judge,
+# [notebook 06](06_the_adversarial_game.ipynb)), a one-class SVM and Patch-GAN on ISIC 2016 and BraTS 2019 [P]. Here are the same methods on
+# the data that are always there, one run each, of the first seed: **the arrangement of that figure, on other images. It is no
+# reproduction of it.**
 #
 # **Predict:** if a method gives 0.5, what does its panel look like? And if it gives 0.92: do the two classes part entirely?
 
@@ -282,8 +283,8 @@ print("AUROC lost, 0.02 or more:", auroc(tend.label, distance) - auroc(tend.labe
 #
 # $$\mathrm{AUROC} = \Phi\!\left(\tfrac{d}{\sqrt 2}\right), \qquad \mathrm{OVL} = 2\,\Phi\!\left(-\tfrac{|d|}{2}\right).$$
 #
-# Every run of brain and skin as a point. **Predict:** on which side of the curve do they lie? And what does a method with an AUROC of
-# 0.38 overlap?
+# Every run of brain and skin as a point. **Predict:** on which side of the curve do they lie? And how much overlaps where the AUROC is
+# *below* one half?
 
 # %%
 runs = list(scores)
@@ -365,7 +366,7 @@ for m in FIGURE_3:
 score_distributions(run, threshold=thresholds["patchgan"]["from held-out normals"], title="Patch-GAN on gliomas (synthetic)")
 
 # %% [markdown]
-# **Predict:** how many healthy slices will lie above it? And for the autoencoder, with its AUROC of 0.63: what share of the gliomas
+# **Predict:** how many healthy slices will lie above it? And for the autoencoder, with an AUROC above 0.6: what share of the gliomas
 # does it find at 5 % false alarms? The last two columns cheat.
 
 # %%
@@ -390,9 +391,9 @@ print("the three others fewer than one in five:", bool((honest["found"].drop("Pa
 print("on the test's own threshold these seem to find more than half:", bool((cheated["found"].drop("Patch-GAN") > 0.5).all()))
 
 # %% [markdown]
-# An AUROC of 0.63 sounds like something. At the threshold one would really use it finds one glioma in nine: its curve rises in the
-# middle, where nobody can afford the false alarms. And a 5 % quantile of 120 subjects is itself a guess: Patch-GAN gets 9 %
-# ([notebook 01](01_data_and_metrics.ipynb) says why).
+# An AUROC above 0.6 sounds like something. At the threshold one would really use, the autoencoder calls hardly a larger share of the
+# gliomas novel than of the healthy slices: its curve rises in the middle, where nobody can afford the false alarms. And a 5 % quantile of
+# 120 subjects is itself a guess: see how far the honest false alarms are from 5 % ([notebook 01](01_data_and_metrics.ipynb) says why).
 #
 # ## 8. Constant, collapsed
 #
@@ -481,7 +482,8 @@ exercise_check("1", lambda: my_overlap(*pair), overlap(*pair))
 #     return 1 - np.abs(up_to[0] - up_to[1]).max()
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2: an AUROC as a picture.** *If* both classes were normal curves of equal width, how much would they overlap at an AUROC of
 # 0.9579? (This is arithmetic. It says nothing about how the paper's curves really look.)
 #
@@ -504,7 +506,8 @@ exercise_check("2", overlap_at_9579, 2 * norm.cdf(-norm.ppf(0.9579) / np.sqrt(2)
 # overlap_at_9579 = 2 * norm.cdf(-d / 2)  # 0.22: one image in nine on the wrong side of the best threshold
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3: fewer alarms.** Set the threshold of the OC-SVM of part 2 so that 1 % false alarms are intended. No test image may be used.
 #
 # <details><summary>Hint</summary>
@@ -529,7 +532,8 @@ exercise_check("3", lambda: threshold_1 if threshold_1 is ... else bool(held_out
 #
 # 160 lesions set it: 1 % of them is one or two. The rarer the alarms you ask for, the fewer images your threshold rests on.
 # </details>
-#
+
+# %% [markdown]
 # **To think about.** You may show one histogram of your method in a paper. Which seed do you take, and how does the reader know?
 #
 # ## Sources
@@ -542,4 +546,5 @@ exercise_check("3", lambda: threshold_1 if threshold_1 is ... else bool(held_out
 #   Theory Methods 18, 1989. The best threshold: Youden, *Index for rating diagnostic tests*, Cancer 3, 1950.
 # - Code: `novkit/figures/distributions.py`, `novkit/figures/comparisons.py`, `novkit/report/papers.py`.
 #
-# **Read next:** 10, where you move the threshold yourself; [11](11_how_evaluations_go_wrong.ipynb), how such pictures are faked.
+# **Read next:** [10](10_score_explorer.ipynb), where you move the threshold yourself; [11](11_how_evaluations_go_wrong.ipynb), how such
+# pictures go wrong.

@@ -54,9 +54,9 @@ from novkit.widgets.score_view import OperatingPoint, reweighted, threshold_at
 # %% [markdown]
 # ## 1. Scores, and what a threshold makes of them
 #
-# These are the stored scores behind the README's table: pick a data set, a test, a seed, methods. The **threshold** slider says which
-# share of the test images lies below it, so that methods with different units can share it; it moves the dashed line through the
-# histograms and the marks along the ROC curves. An image is called novel where its score lies above.
+# These are the stored scores behind the README's table: pick a data set, a test, a seed, methods. The **threshold** slider says which share
+# of the test images lies below it, so that methods with different units can share it; it moves the dashed line through the histograms and
+# the marks along the ROC curves. An image is called novel where its score lies above. (The grey band marks selected scores, see below.)
 #
 # **Predict:** gliomas, threshold at 90 %: one image in ten is called novel. Of the 1,360 test images 400 have a glioma. What is the highest
 # sensitivity that *any* method can then have?
@@ -95,13 +95,13 @@ print("Patch-GAN finds more than three quarters of what any method could find at
 # %% [markdown]
 # ### Precision needs a prevalence
 #
-# In this test three in ten have a glioma. Nowhere else have they. Of those called novel, how many are? That depends on the share π that is
-# ill, by Bayes' rule:
+# In this test three in ten have a glioma. Nowhere else are they so common. Of those called novel, how many are? That depends on the share π
+# that is ill, by Bayes' rule:
 #
 # $$\text{precision} = \frac{\pi \cdot \text{sensitivity}}{\pi \cdot \text{sensitivity} + (1-\pi)\,(1-\text{specificity})}$$
 #
-# **Predict:** Patch-GAN at that threshold calls 2 in 1,000 healthy slices novel. In a screening where 1 in 1,000 has a glioma: what is the
-# chance that a slice called novel shows one? Then move the *Prevalence* slider.
+# **Predict:** Patch-GAN at that threshold calls only a few in 1,000 healthy slices novel. In a screening where 1 in 1,000 has a glioma:
+# what is the chance that a slice called novel shows one? Then move the *Prevalence* slider.
 
 # %%
 show_source(OperatingPoint)
@@ -116,7 +116,7 @@ curves(
     x_title="prevalence π",
     y_title="precision",
     log_x=True,
-    y_range=(0, 1.02),
+    y_range=(-0.02, 1.02),
 )
 
 # %%
@@ -157,17 +157,17 @@ moves = {name: max(values) - min(values) for name, (_, values) in by_weight.item
 print("over all λ, no condition's AUROC moves by more than 0.06:", max(moves.values()) < 0.06)
 
 # %% [markdown]
-# Flat: the two terms say nearly the same. Both are read off one embedding, and along one direction of it (notebook 04 shows which). Before
+# Flat, until the distance stands alone: a far-flung transform has stretched its scale, so that beside p it has hardly a say. And alone it
+# says nearly the same: both are read off one embedding, along one direction of it ([notebook 04](04_the_margin.ipynb) shows which). Before
 # you tune a weight, look whether there is anything to weigh. And whoever picks λ where the curve is highest has picked it on the test
-# (notebook 11).
+# ([notebook 11](11_how_evaluations_go_wrong.ipynb)).
 #
 # **Exercise 1.** With the sliders: data set *brain*, gliomas, Patch-GAN. Move the threshold until its sensitivity first reaches 0.800 or
 # more. What is the specificity?
 #
 # <details><summary>Hint</summary>
 #
-# Start at the right and go left with the arrow keys; the table under the figure follows. About 40 of 100 slices are then called novel or
-# fewer.
+# Start at the right end of the slider and go left with the arrow keys; the table under the figure follows.
 # </details>
 
 # %%
@@ -191,7 +191,8 @@ exercise_check("1", specificity, first_above(run.scores, 0.8), tolerance=0.002)
 # specificity = first_above(run.scores, 0.8)
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2.** Choose *ms* as the test and box the last bins of Patch-GAN's histogram, or move the lower end of *Selected scores* to the
 # right. Of its twelve most novel images, how many are healthy? Look at their maps: what fooled it?
 #
@@ -256,7 +257,9 @@ snapshots = record_snapshots(
 MarginExplorer(snapshots)
 
 # %%
-margin_figure(snapshots, MarginState(step=len(snapshots.epochs) - 1))
+figure = margin_figure(snapshots, MarginState(step=len(snapshots.epochs) - 1))
+figure.data = (*figure.data[1:3], figure.data[0], *figure.data[3:])  # the normal digits on top: they lie in the thick of the others
+figure
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -292,8 +295,9 @@ exercise_check("3", epoch, int(snapshots.epochs[np.argmax(medians)]))
 #
 # ## 3. Patches, ranked
 #
-# Patch-GAN gives every patch a score and lets the highest have the most to say: $A(x) = \sum_i w_i s_{(i)}$, the weights falling with the
-# rank, the faster the smaller τ (notebook 07). τ and k need no network, so they are live. Patch size and mask share do: other networks, to
+# Patch-GAN gives every patch a score and lets the highest have the most to say: $A(x) = \sum_i w_i s_{(i)}$, the weights
+# adding up to 1 and falling with the rank, the faster the smaller τ ([notebook 07](07_patch_ranking.ipynb)). That patches are ranked is
+# [P], the formula [O]. τ and k need no network, so they are live. Patch size and mask share do: other networks, to
 # be trained each. They are *precomputed* on a grid, and the list offers nothing in between:
 
 # %%
@@ -373,7 +377,8 @@ exercise_check("4", half_the_weight, int(np.searchsorted(np.cumsum(weights_at), 
 #
 # ## 4. Distortions
 #
-# TEND learns from distortions that it makes itself. If these leave a mark that no real novelty has, it learns the mark (notebook 03).
+# TEND learns from distortions that it makes itself. If these leave a mark that no real novelty has, it learns the mark
+# ([notebook 03](03_tend_stage_2.ipynb)).
 #
 # **Predict:** look through the published eight [C]. Which of them could you tell from the original without looking at the brain at all?
 
@@ -435,8 +440,8 @@ exercise_check("5", measure, max(before_after, key=lambda name: abs(before_after
 # `ScoreExplorer("results/quick")` opens what `novkit reproduce` measured on your machine;
 # `ScoreExplorer("results/mine", datasets={"mine": load("folder/of/images")})` shows the pictures of your own images.
 #
-# With `pip install "novkit[teach]"`, `python -m voila notebooks/10_score_explorer.ipynb` serves this notebook as a page: text, figures and
-# sliders, no code. Use it where the audience shall play and not program.
+# With `python -m pip install -e ".[teach]"` in the project's folder, `python -m voila notebooks/10_score_explorer.ipynb` serves this
+# notebook as a page: text, figures and sliders, no code. Use it where people are to play and not to program.
 #
 # ## Sources
 #
@@ -444,4 +449,5 @@ exercise_check("5", measure, max(before_after, key=lambda name: abs(before_after
 # - Precision and prevalence: Altman and Bland 1994, BMJ 309, 102. Marks: [the methods](../docs/methods.md).
 # - How the slices are made: [docs/brain.md](../docs/brain.md). What a results folder holds: [docs/results.md](../docs/results.md).
 #
-# **Read next:** [11](11_how_evaluations_go_wrong.ipynb), on how all of these numbers can lie.
+# **Read next:** [11](11_how_evaluations_go_wrong.ipynb), on how all of these numbers can lie; then [12](12_your_own_images.ipynb), with
+# images of your own.

@@ -25,7 +25,8 @@
 # - why one number of the image belongs beside every model.
 #
 # Under a minute and 1.2 GB on two cores; nothing is trained; no network. The brain slices are *synthetic*, of a development seed. Every
-# claim is made over several divisions of the subjects: "clearly above" means three standard deviations of the difference.
+# claim is made over several divisions of the subjects: "clearly above" means three standard deviations of the difference. Marks: **[C]**
+# the published code of TEND, **[O]** our own choice.
 
 # %%
 import io
@@ -138,8 +139,9 @@ print("the more are tried, the better it looks:", bool((np.diff(chosen_on.mean(a
 print("on fresh subjects, trying more does not help by 0.05:", bool(fresh_on[:, -1].mean() < fresh_on[:, 0].mean() + 0.05))
 
 # %% [markdown]
-# TEND's published code chooses its stage-2 checkpoint on the test set, novelties and their labels included [C]. Forty epochs are forty
-# candidates; they resemble one another, so the gain is smaller, but it is not a result. Here that is a switch, for measuring the leak:
+# TEND's published code chooses its stage-2 checkpoint on the test set, novelties and their labels included [C]. Its forty epochs after
+# warm-up are forty candidates; they resemble one another, so the gain is smaller, but it is not a result. Here that is a switch, for
+# measuring the leak:
 
 # %%
 show_source(Faithful)
@@ -400,7 +402,7 @@ print("nobody ill, and still above 0.6:", np.mean(zscore[CASES[2]]) > 0.6)
 #
 # **The mend:** put a fixed statistic and the oracle statistic beside every model, and look where the two classes come from.
 #
-# ## All five
+# ## All of them
 
 # %%
 pairs(found, title="What each mistake fakes (synthetic)", x_title="AUROC", x_range=(0.4, 1.03))
@@ -436,8 +438,14 @@ exercise_check("1", sigma, np.sqrt(41 / 4800), tolerance=0.001)
 # sigma = np.sqrt((20 + 20 + 1) / (12 * 20 * 20))  # 0.092; the guess is then 0.86: our detectors are not independent
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 2.** Write the check that would have caught mistake 2: True where `score` gives an image the same score alone as in company.
+#
+# <details><summary>Hint</summary>
+#
+# Compare `score(batch)` with `score(batch[:5])` on the first five. Alone, `scaled` would divide by zero.
+# </details>
 
 
 # %%
@@ -448,11 +456,6 @@ def keeps_to_itself(score, batch):
 exercise_check("2", lambda: [keeps_to_itself(scaled, distance[:9]), keeps_to_itself(np.sqrt, distance[:9])], [False, True])
 
 # %% [markdown]
-# <details><summary>Hint</summary>
-#
-# Compare `score(batch)` with `score(batch[:5])` on the first five. Alone, `scaled` would divide by zero.
-# </details>
-#
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -460,8 +463,14 @@ exercise_check("2", lambda: [keeps_to_itself(scaled, distance[:9]), keeps_to_its
 #     return bool(np.allclose(score(batch)[:5], score(batch[:5])))
 # ```
 # </details>
-#
+
+# %% [markdown]
 # **Exercise 3.** Mend mistake 3 in one line: from two lists of rows, keep of `test` only those whose subject is not in `train`.
+#
+# <details><summary>Hint</summary>
+#
+# `np.isin(groups[test], groups[train])` says who has a sibling in train.
+# </details>
 
 # %%
 shuffled = numpy_generator(0, "exercise").permutation(healthy)
@@ -476,11 +485,6 @@ def is_clean():
 exercise_check("3", is_clean)
 
 # %% [markdown]
-# <details><summary>Hint</summary>
-#
-# `np.isin(groups[test], groups[train])` says who has a sibling in train.
-# </details>
-#
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -497,4 +501,4 @@ exercise_check("3", is_clean)
 #   Intelligence 2, 665–673; in medical images, Zech et al. 2018, PLoS Medicine 15(11), e1002683.
 # - Code: `novkit/data/splits.py`, `novkit/distortions/resampling.py`, `novkit/baselines/statistic.py`.
 #
-# **Read next:** notebook 12, where the images are yours, and so are the mistakes.
+# **Read next:** [12](12_your_own_images.ipynb), where the images are yours, and so are the mistakes.

@@ -38,11 +38,12 @@ def curves(
     if not panels or not all(panels.values()):
         raise DataError("There are no curves to draw: give at least one panel with one curve.")
     names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
+    looks = _looks(names)
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.06 if same_y else 0.1, shared_yaxes=same_y)
     told = []
     for column, (panel, of_panel) in enumerate(panels.items(), start=1):
         for name, (x, y) in of_panel.items():
-            colour, symbol, dash = _look(name, names.index(name))
+            colour, symbol, dash = looks[name]
             figure.add_trace(
                 go.Scatter(
                     x=np.asarray(x),
@@ -74,7 +75,7 @@ def curves(
 def cloud(
     x: ArrayLike, y: ArrayLike, labels: Sequence[str] | np.ndarray, *, title: str, x_title: str, y_title: str, height: int = 420
 ) -> go.Figure:
-    """One point an image, classes in the order in which they first occur (the first one in the colour of normal).
+    """One point an image, classes in the order in which they first occur (the first one in the colour of normal; methods as everywhere).
 
     x, y: (n,). labels: (n,) class names.
     """
@@ -82,10 +83,10 @@ def cloud(
     if not across.shape == up.shape == names.shape or not len(names):
         raise DataError(f"x of shape {across.shape}, y of {up.shape}, labels of {names.shape}: give one of each an image.")
     figure, told = go.Figure(), []
-    for index, name in enumerate(dict.fromkeys(names)):
+    for name, (colour, symbol, _) in _looks(list(dict.fromkeys(names))).items():
         chosen = names == name
-        marker = {"color": COLOURS[index % len(COLOURS)], "symbol": SYMBOLS[index % len(SYMBOLS)], "size": 5, "opacity": 0.65}
-        figure.add_scatter(x=across[chosen], y=up[chosen], mode="markers", name=str(name), marker=marker)
+        marker = {"color": colour, "symbol": symbol, "size": 5, "opacity": 0.65}
+        figure.add_scatter(x=across[chosen], y=up[chosen], mode="markers", name=method_name(str(name)), marker=marker)
         told.append(f"{name}: {int(chosen.sum())} points, medians {np.median(across[chosen]):.3g} and {np.median(up[chosen]):.3g}")
     figure.update_xaxes(title_text=x_title)
     figure.update_yaxes(title_text=y_title)
@@ -138,8 +139,7 @@ def pairs(
     for label, row in rows.items():
         figure.add_scatter(x=[min(row.values()), max(row.values())], y=[label] * 2, mode="lines", line={"color": GRID, "width": 5},
                            showlegend=False, hoverinfo="skip")  # fmt: skip
-    for index, name in enumerate(names):
-        colour, symbol, _ = _look(name, index)
+    for name, (colour, symbol, _) in _looks(names).items():
         having = [label for label in rows if name in rows[label]]
         figure.add_scatter(
             x=[rows[label][name] for label in having],
@@ -160,8 +160,11 @@ def pairs(
     return finish(figure, title=title, alt=f"Dots on a line for each row. {told}.", height=height)
 
 
-def _look(name: str, index: int) -> tuple[str, str, str]:
-    """Methods look as everywhere; other names take the next colour, symbol and dash."""
-    if name in METHODS:
-        return method_look(name)
-    return COLOURS[index % len(COLOURS)], SYMBOLS[index % len(SYMBOLS)], DASHES[index % len(DASHES)]
+def _looks(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+    """(colour, symbol, dash) of each name, in order: methods, by id or name, as everywhere; others take what is left, in turn."""
+    ids = {shown: method for method, shown in METHODS.items()} | {method: method for method in METHODS}
+    taken = {colour for name in names if name in ids for colour in method_look(ids[name])[:1]}
+    left = [colour for colour in COLOURS if colour not in taken] or list(COLOURS)
+    others = [name for name in names if name not in ids]
+    looks = {name: (left[i % len(left)], SYMBOLS[i % len(SYMBOLS)], DASHES[i % len(DASHES)]) for i, name in enumerate(others)}
+    return {name: method_look(ids[name]) if name in ids else looks[name] for name in names}

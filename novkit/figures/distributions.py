@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from novkit.errors import DataError
 from novkit.evaluation import Scores
-from novkit.figures.style import NORMAL_COLOUR, NOVEL_COLOURS, condition_looks, faint, finish, legend_on_top, method_name
+from novkit.figures.style import DASHES, NORMAL_COLOUR, NOVEL_COLOURS, condition_looks, faint, finish, legend_on_top, method_name
 
 _MOST_CLASSES = 6  # more outlines than this cannot be told apart
 
@@ -31,7 +31,7 @@ def score_distributions(
     if len(looks) > _MOST_CLASSES:
         one = f"novel ({len(looks)} classes)"
         named = {key: replace(scores, condition=np.where(scores.label == 1, one, scores.condition)) for key, scores in named.items()}
-        looks = {one: (NOVEL_COLOURS[0], "solid")}
+        looks = {one: (NOVEL_COLOURS[0], DASHES[1])}
     columns = min(len(named), 3)
     rows = -(-len(named) // columns)
     height = 120 + 240 * rows

@@ -129,7 +129,7 @@ def sheet_figure(rows: list[list[np.ndarray]], captions: list[list[str]], row_na
     figure = go.Figure(go.Image(source=png_url(sheet), hoverinfo="skip"))
     hidden = {"visible": False, "fixedrange": True}
     figure.update_xaxes(range=[-0.5, sheet.shape[1] - 0.5], constrain="domain", **hidden)
-    figure.update_yaxes(range=[sheet.shape[0] - 0.5, -0.5], scaleanchor="x", constrain="domain", **hidden)
+    figure.update_yaxes(range=[sheet.shape[0] - 0.5, -0.5], scaleanchor="x", constrain="domain", constraintoward="top", **hidden)
     at = {"showarrow": False, "xref": "x", "yref": "y", "font": {"size": 11}}
     for r, texts in enumerate(captions):
         for c, text in enumerate(texts):
@@ -138,9 +138,10 @@ def sheet_figure(rows: list[list[np.ndarray]], captions: list[list[str]], row_na
     for r, text in enumerate(row_names):
         y = r * (height + head) + head + height / 2
         figure.add_annotation(x=0, xshift=-4, y=y, text=text, textangle=-90, xanchor="right", **(at | {"xref": "x domain"}))
-    scale = min(1.0, 860 / sheet.shape[1])
-    finish(figure, title=title, alt=alt, height=round(sheet.shape[0] * scale) + 90)
-    return figure.update_layout(margin={"l": 34, "r": 10, "t": 72, "b": 12}, showlegend=False)
+    scale = min(1.0, 760 / sheet.shape[1])  # about the width that a notebook gives a figure
+    top = 30 + 14 * max(plain_text(text).count("<br>") + 1 for text in captions[0])  # room for the title and the first row's captions
+    finish(figure, title=title, alt=alt, height=round(sheet.shape[0] * scale) + top + 18)
+    return figure.update_layout(margin={"l": 34, "r": 10, "t": top, "b": 12}, showlegend=False)
 
 
 def corner_of(row: int, column: int, size: tuple[int, int], head: int = _GAP) -> tuple[int, int]:

@@ -212,13 +212,13 @@ def patch_score_histogram(
     novel = np.broadcast_to((label == 1)[:, None], scores.shape)
     groups = {"normal images": (~novel, NORMAL_COLOUR, "solid")}
     if truth is None:
-        groups["novel images"] = (novel, NOVEL_COLOURS[0], "solid")
+        groups["novel images"] = (novel, NOVEL_COLOURS[0], "dot")
     else:
         inside = np.asarray(truth, dtype=bool)
         if inside.shape != scores.shape:
             raise DataError(f"Patch scores of shape {scores.shape} but truth of {inside.shape}: say of each patch whether it is abnormal.")
         groups["novel images, outside the abnormality"] = (novel & ~inside, NOVEL_COLOURS[2], "dash")
-        groups["novel images, inside the abnormality"] = (novel & inside, NOVEL_COLOURS[0], "solid")
+        groups["novel images, inside the abnormality"] = (novel & inside, NOVEL_COLOURS[0], "dot")
     edges = np.histogram_bin_edges(scores, bins)
     figure, said = go.Figure(), []
     for name, (chosen, colour, dash) in groups.items():

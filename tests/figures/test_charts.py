@@ -77,6 +77,13 @@ class TestShares:
         with pytest.raises(DataError, match="sum to 1"):
             shares({"healthy": {"brain": 0.4, "skull": 0.5}}, title="t", x_title="x")
 
+    def test_methods_keep_their_looks_and_leave_them_to_nobody_else(self):
+        figure = cloud([1, 2, 3, 4], [1, 2, 3, 4], ["others", "patchgan", "TEND", "mine"], title="t", x_title="x", y_title="y")
+        looks = {trace.name: (trace.marker.color, trace.marker.symbol) for trace in figure.data}
+        assert looks["TEND"] == method_look("tend")[:2]
+        assert looks["Patch-GAN"] == method_look("patchgan")[:2]
+        assert len({colour for colour, _ in looks.values()}) == 4
+
 
 class TestPairs:
     rows = {"swirl": {"tend": 0.9, "autoencoder": 0.6}, "blur": {"autoencoder": 0.7}}  # noqa: RUF012

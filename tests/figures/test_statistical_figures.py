@@ -103,6 +103,7 @@ def test_looks_differ():
     assert len({(colour, symbol, dash) for colour, symbol, dash in looks}) == len(METHODS)
     many = condition_looks([f"class {i}" for i in range(len(NOVEL_COLOURS) * len(DASHES))])
     assert len(set(many.values())) == len(many)
+    assert "solid" not in {dash for _, dash in list(many.values())[: len(NOVEL_COLOURS)]}, "solid is the normal class"
     for colour in {colour for colour, _, _ in looks} | set(NOVEL_COLOURS):
         for paper in ("#ffffff", "#14171a"):
             assert contrast(colour, paper) >= 2.2, (colour, paper)
