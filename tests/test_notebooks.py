@@ -72,7 +72,8 @@ class Student:
         environment = os.environ | own | {"CUDA_VISIBLE_DEVICES": ""}
         self.manager, self.client = start_new_kernel(startup_timeout=300, cwd=str(self.work), env=environment)
         imports = (node for cell in self.cells for node in ast.parse(cell).body if isinstance(node, ast.Import | ast.ImportFrom))
-        assert self.run("\n".join(map(ast.unparse, imports))) == "ok"  # whoever stops an import has to restart the kernel
+        drawn = 'from novkit.data import load\nload("brain", seed=0, n_healthy=1, n_novel=1, progress=False)'  # imports what it needs
+        assert self.run("\n".join([*map(ast.unparse, imports), drawn])) == "ok"  # a stopped import may go on, or break the kernel
 
     def run(self, code: str, stop: float | str | None = None) -> str:
         """Run a cell, perhaps interrupt it -> "ok", or the name of its error."""
@@ -82,12 +83,20 @@ class Student:
                 assert time.time() < before + 60 * MINUTES, f"no {stop} was written"
                 time.sleep(0.01)
         elif stop is not None:
+            self.has_begun(sent)
             time.sleep(stop)
         if stop is not None:
             self.manager.interrupt_kernel()
         while (reply := self.client.get_shell_msg(timeout=60 * MINUTES))["parent_header"].get("msg_id") != sent:
             continue
         return reply["content"].get("ename", "ok")
+
+    def has_begun(self, sent: str) -> None:
+        """Wait until the kernel runs the cell: an interrupt that comes earlier is lost."""
+        while True:
+            message = self.client.get_iopub_msg(timeout=60 * MINUTES)
+            if message["msg_type"] == "execute_input" and message["parent_header"].get("msg_id") == sent:
+                return
 
     def has_written(self, pattern: str, since: float) -> bool:
         try:
