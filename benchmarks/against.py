@@ -103,6 +103,9 @@ def _margin(network: MarginNetwork, x: Tensor, t: Tensor, radius: float) -> Tens
 
 
 def our_step(device: torch.device, transformations: str) -> Measured:
-    """The same step as novkit makes it, its transformation included: "published", the same eight, or "default", ours."""
-    settings = TendSettings(warmup=0, epochs=7, transformations=transformations)
+    """The same step as novkit makes it, its transformation included.
+
+    transformations: "published", the same eight, x left as it is; or "default", our family, for which x is resampled as well.
+    """
+    settings = TendSettings(warmup=0, epochs=7, transformations=transformations, match_resampling=transformations == "default")
     return training(lambda: tend_stage_2(settings, SIDE), device, SIDE, BATCH)

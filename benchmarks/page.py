@@ -88,7 +88,7 @@ def _against(run: dict | None) -> list[str]:
     plain = cases["published step, plain rendering, 256×256"]["images_per_second"]
     steps = [f"{cases[name]['images_per_second'] / plain:.1f} with {what}" for name, what in (
         ("our step, published transformations, 256×256", "the same eight transformations"),
-        ("our step, default transformations, 256×256", "our default family"),
+        ("our step, default transformations, 256×256", "our default family, for which x is resampled as well"),
     )]  # fmt: skip
     return [
         "## Against the published way",

@@ -20,6 +20,7 @@ from novkit.devices import pick_device as pick_device
 from novkit.errors import DataError, NotFittedError, NovkitError, StoredFileError, TrainingError
 from novkit.files import read_json, replacing_folder, write_json
 from novkit.images import check_images
+from novkit.memory import memory_kept
 
 FORMAT = 1  # of saved detectors
 
@@ -102,6 +103,7 @@ class Detector(OutlierMixin, BaseEstimator):
 
     # ---- fitting -------------------------------------------------------------------------------------------------
 
+    @memory_kept()
     def fit(
         self, X_normal: ArrayLike | Tensor, X_normal_val: ArrayLike | Tensor | None = None, *, X_threshold: ArrayLike | Tensor | None = None
     ) -> Self:
@@ -147,6 +149,7 @@ class Detector(OutlierMixin, BaseEstimator):
 
     # ---- scoring -------------------------------------------------------------------------------------------------
 
+    @memory_kept()
     def components(self, X: ArrayLike | Tensor) -> dict[str, np.ndarray]:
         """The novelty score under "score" and what it is made of (probability, distance, …), each (n,) or (n, patches), float64."""
         found = self._components(self._checked(X))
@@ -158,12 +161,14 @@ class Detector(OutlierMixin, BaseEstimator):
         """(n,) float64: higher = more novel. An image's score does not depend on the others in the batch."""
         return self.components(X)["score"]
 
+    @memory_kept()
     def novelty_map(self, X: ArrayLike | Tensor) -> np.ndarray:
         """(n, height, width) float32: higher = more novel. Raises NovkitError where the method has none."""
         if not self.has_map:
             raise NovkitError(f"{self.method} gives no novelty map: use a method that does, such as autoencoder.")
         return self._map(self._checked(X))
 
+    @memory_kept()
     def assess(self, X: ArrayLike | Tensor) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """`components` and, where the method has one, `novelty_map` (else None) of the same images, measured once."""
         return self._assess(self._checked(X))

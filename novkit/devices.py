@@ -76,10 +76,10 @@ IMPLEMENTATION = ("fused", "foreach")
 
 
 def adam(parameters: Iterable[nn.Parameter], **options: Any) -> torch.optim.Adam:
-    """torch.optim.Adam; in one kernel where all parameters are on a GPU."""
+    """torch.optim.Adam; in one kernel where all parameters are on a CPU or on a GPU."""
     parameters = list(parameters)
-    on_gpu = bool(parameters) and all(parameter.device.type == "cuda" for parameter in parameters)
-    return torch.optim.Adam(parameters, fused=on_gpu or None, **options)
+    fused = bool(parameters) and all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
+    return torch.optim.Adam(parameters, fused=fused or None, **options)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from novkit.batching import Step as Step
 from novkit.checkpoints import Checkpoint, CheckpointFolder, fingerprint, restore_optimizer
 from novkit.devices import IMPLEMENTATION, own_accelerator, own_random_state
 from novkit.errors import SettingsError, TrainingError
+from novkit.memory import memory_kept
 from novkit.progress import progress_bar
 
 
@@ -98,6 +99,7 @@ class History:
     best_epoch: int = 0
 
 
+@memory_kept()
 def train(
     objective: Objective,
     images: np.ndarray,

@@ -44,6 +44,7 @@ BLOCKS = (  # plan, page, table, block
     ("methods", "docs/real_images.md", "details", "details"),
     ("methods", "docs/real_images.md", "papers", "papers"),
     ("faithful", "docs/real_images.md", "variants", "faithful"),
+    ("classes", "docs/real_images.md", "results", "classes"),
 )
 
 

@@ -14,7 +14,8 @@ from novkit.data import load
 from novkit.data.dataset import ImageDataset
 from novkit.data.setups import one_vs_rest
 from novkit.errors import DataError, SettingsError, TrainingError
-from novkit.experiments import Job, build_setups, reproduction, reproduction_on, run_job, run_jobs, running
+from novkit.experiments import Job, build_setups, measuring, reproduction, reproduction_on, run_job, run_jobs
+from novkit.experiments.sharing import heirs_of
 from novkit.methods import load_detector, make_detector
 from novkit.results import load_results, load_scores
 from novkit.seeding import DEVELOPMENT_SEEDS, RESERVED_SEEDS
@@ -47,7 +48,7 @@ def test_a_record_is_what_a_plain_script_measures(tmp_path):
 def test_what_is_done_is_skipped_and_what_changed_is_not(tmp_path, monkeypatch):
     first = run(job(), tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(running, "_measure", lambda *a: pytest.fail("measured again"))
+        patch.setattr(measuring, "_measure", lambda *a: pytest.fail("measured again"))
         assert run(job(), tmp_path) == first
     assert run(job(changes={"floor": 2.0}), tmp_path)[0].settings["floor"] == 2.0
     assert len(load_results(tmp_path)) == 2  # the old ones were replaced
@@ -85,6 +86,25 @@ def test_a_leak_that_is_asked_for_gets_the_test_set_and_no_other_run_does(tmp_pa
     assert handed == [plain.n_test]
     assert record.settings["faithful"]["select_on_test"]
     assert {r.variant for r in load_results(tmp_path)} == {"", "leaky"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_autoencoder_that_two_methods_begin_with_is_trained_once(tmp_path, workers):
+    skin = {"dataset": "skin", "normal": ("benign",), "cases": (("one_vs_rest", ("atypical",)),)}
+    skin |= {"options": {"n_benign": 60, "n_atypical": 20, "size": 16}, "changes": {"epochs": 3}}
+    giver, heir = job("autoencoder", **skin), job("patch_knn", **skin | {"changes": {"epochs": 3, "bank": 50, "neighbours": 1}})
+    (alone,) = run(heir, tmp_path / "alone")
+    before = tmp_path / "together"
+    (trained,) = run(giver, before, heirs=[heir.name])
+    seconds = json.loads((before / "work" / heir.name / "given.json").read_text())["seconds"]
+    assert 0 < seconds < trained.seconds_fit
+    together = run_jobs([giver, heir], before, device="cpu", workers=workers, progress=False)[1]
+    np.testing.assert_array_equal(load_scores(tmp_path / "alone", alone).score, load_scores(before, together).score)
+    assert together.images_seen == alone.images_seen
+    assert together.seconds_fit > seconds
+    assert not list((before / "work").glob("*patch_knn*"))
+    other = job("patch_knn", **skin | {"changes": {"epochs": 4}})
+    assert heirs_of(giver, [heir, other, job("patch_knn", **skin, seed=1), job("deep_svdd", **skin)]) == (heir.name,)
 
 
 def test_an_error_in_a_worker_is_the_callers(tmp_path):
@@ -130,7 +150,7 @@ def test_the_oracle_beats_every_single_statistic_on_its_test(tmp_path):
 
 def test_an_interrupted_run_leaves_no_record_and_can_be_repeated(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(running, "image_metrics", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(measuring, "image_metrics", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run(job(), tmp_path)
     assert not (tmp_path / "results.json").exists()

@@ -16,6 +16,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from notebooks import build
+from novkit.notebooks import source_markdown
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
@@ -211,3 +212,25 @@ def test_a_changed_number_is_noticed(tmp_path):
         assert "True 12" in text
         path.write_text(text.replace("True 12", stored), encoding="utf-8")
         assert (nbval(path).returncode == 0) == passes, stored
+
+
+def shown_sources(notebook: nbformat.NotebookNode) -> dict[str, str]:
+    """What each `show_source(…)` cell names -> the Markdown stored below it."""
+    found = {}
+    for cell in build.code_cells(notebook):
+        for node in ast.parse(cell.source).body:
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "show_source":
+                (found[ast.unparse(node.value.args[0])],) = (o.data["text/markdown"] for o in cell.outputs if "data" in o)
+    return found
+
+
+def test_source_that_a_notebook_shows_is_the_code_s_own():
+    compared = 0
+    for path in NOTEBOOKS:
+        notebook, names = read(path), {}
+        nodes = [node for cell in build.code_cells(notebook) for node in ast.parse(cell.source).body]
+        exec("\n".join(ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)), names)
+        for thing, stored in shown_sources(notebook).items():
+            assert stored == source_markdown(eval(thing, names)), f"{path.name} shows an older {thing}: run `make notebooks`"
+            compared += 1
+    assert compared > 10

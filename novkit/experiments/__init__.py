@@ -2,8 +2,9 @@
 
 from novkit.experiments.cost import Cost, measured
 from novkit.experiments.jobs import Job, build_setups, load_for
+from novkit.experiments.measuring import run_job
 from novkit.experiments.plans import BRAIN_HEALTHY, REPRODUCED, SETTINGS_TRIED, reproduction, reproduction_on
-from novkit.experiments.running import run_job, run_jobs
+from novkit.experiments.running import run_jobs
 
 __all__ = [
     "BRAIN_HEALTHY",

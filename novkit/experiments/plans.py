@@ -7,8 +7,9 @@ from typing import Any
 from novkit.experiments.jobs import Job
 from novkit.seeding import RESERVED_SEEDS
 
-COSTLIEST = ("patchgan", "alocc", "tend", "patch_knn", "vae", "autoencoder", "deep_svdd", "ocsvm")
-"""Methods in order of their time, so that the longest do not start last; the rest take seconds."""
+COSTLIEST = ("patchgan", "alocc", "tend", "autoencoder", "vae", "patch_knn", "deep_svdd", "ocsvm")
+"""Methods in order of their time, so that the longest do not start last, but the autoencoder before what begins with it; the rest take
+seconds."""
 
 SETTINGS_TRIED = {
     "tend": 15,

@@ -178,21 +178,25 @@ class PatchGan(Detector):
         """Every patch restored from its surroundings, never from itself, once for each partition; then the mean over partitions."""
         s: PatchGanSettings = self.settings_
         covers = [self._cover(x, label) for label in self.covers_] if s.masked else [self._seen(x)]
-        residual = torch.stack([self._residual(x, cover) for cover in covers]).mean(dim=0)
+        weight = self._weight(x)
+        residual = torch.stack([self._residual(x, cover, weight) for cover in covers]).mean(dim=0)
         return Parts(self.grid_.mean(residual), self._unlike(x, covers), residual[:, 0], torch.stack(covers).mean(dim=0))
 
-    def _residual(self, x: Tensor, cover: Tensor) -> Tensor:
-        """|x − x̂| of the smoothed difference, mean over channels: (n, 1, height, width).
+    def _residual(self, x: Tensor, cover: Tensor, weight: Tensor) -> Tensor:
+        """|x − x̂| of the smoothed difference, mean over channels, weighed: (n, 1, height, width).
 
         Signs cancel along edges that are restored a pixel aside, and in noise; a lesion brightens or darkens a whole neighbourhood.
         """
+        return self._smoothed(x - cover).abs().mean(dim=1, keepdim=True) * weight
+
+    def _weight(self, x: Tensor) -> Tensor:
+        """What a residual counts: relative to the image's brightness, less where the image itself changes; (n, 1, height or 1, …)."""
         s: PatchGanSettings = self.settings_
         unit = brightness(x) if s.relative else torch.ones_like(x[:, :1, :1, :1])
-        residual = self._smoothed((x - cover) / unit).abs().mean(dim=1, keepdim=True)
         if s.edge_discount == 0:
-            return residual
+            return 1 / unit
         change = self._smoothed(slope(x / unit)) * self.grid_.patch
-        return residual / (1 + s.edge_discount * change)
+        return 1 / (unit * (1 + s.edge_discount * change))
 
     def _smoothed(self, values: Tensor) -> Tensor:
         half = round((self.settings_.smoothing * self.grid_.patch - 1) / 2)

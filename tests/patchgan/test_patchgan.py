@@ -103,11 +103,15 @@ def test_a_patch_hidden_in_all_covers_never_restores_itself(detector):
     np.testing.assert_array_equal(detector.reconstruct_masked(changed, hidden), detector.reconstruct_masked(X, hidden))
 
 
+def residual(detector, x, cover):
+    return detector._residual(x, cover, detector._weight(x))
+
+
 def test_residual_is_smoothed_before_its_size_is_taken(detector):
     x, cover = (torch.from_numpy(blobs(2, seed=number)).float() / 255 for number in (11, 12))
-    plain = rebuilt(detector, smoothing=0.0, relative=False, edge_discount=0.0)._residual(x, cover)
+    plain = residual(rebuilt(detector, smoothing=0.0, relative=False, edge_discount=0.0), x, cover)
     torch.testing.assert_close(plain, (x - cover).abs())
-    smooth = rebuilt(detector, smoothing=0.75, relative=False, edge_discount=0.0)._residual(x, cover)  # 0.75 × 4 pixels
+    smooth = residual(rebuilt(detector, smoothing=0.75, relative=False, edge_discount=0.0), x, cover)  # 0.75 × 4 pixels
     inner = uniform_filter((x - cover).numpy()[:, 0], size=(0, 3, 3))[:, 2:-2, 2:-2]
     np.testing.assert_allclose(smooth[:, 0, 2:-2, 2:-2], np.abs(inner), atol=1e-6)
     assert (smooth.mean() < plain.mean()).all()
@@ -116,7 +120,7 @@ def test_residual_is_smoothed_before_its_size_is_taken(detector):
 def test_gain_is_no_novelty_in_relative_units(detector):
     x, cover = (torch.from_numpy(blobs(2, seed=number)).float() / 255 for number in (11, 12))
     assert TINY.relative
-    torch.testing.assert_close(detector._residual(x / 2, cover / 2), detector._residual(x, cover))
+    torch.testing.assert_close(residual(detector, x / 2, cover / 2), residual(detector, x, cover))
     quartile = np.quantile(x.numpy().reshape(2, -1), 0.75, axis=1)
     np.testing.assert_allclose(brightness(x).flatten(), quartile, atol=2e-3)
     assert brightness(torch.zeros(1, 3, 8, 8)).item() == pytest.approx(0.05)
@@ -127,8 +131,8 @@ def test_edges_are_discounted(detector):
     x = torch.full((1, 1, 32, 32), 0.2)
     x[:, :, :, 16:] = 0.7
     cover = x - 0.1
-    plain = rebuilt(detector, smoothing=0.75, relative=False, edge_discount=0.0)._residual(x, cover)
-    found = rebuilt(detector, smoothing=0.75, relative=False, edge_discount=2.0)._residual(x, cover)
+    plain = residual(rebuilt(detector, smoothing=0.75, relative=False, edge_discount=0.0), x, cover)
+    found = residual(rebuilt(detector, smoothing=0.75, relative=False, edge_discount=2.0), x, cover)
     expected = torch.full((32,), 0.1)
     expected[14:17] = 0.1 / (1 + 2 * 4 * 0.5 / 3)  # the step of 0.5 lies in column 15, averaged over three, four pixels a patch
     torch.testing.assert_close(plain, torch.full_like(plain, 0.1))
