@@ -53,7 +53,7 @@ def test_the_pages_show_the_results_on_real_images(quick):
             assert between_markers(page, made, name, block) == page
 
 
-@pytest.mark.parametrize("folder", ["reference", "real", "real_faithful"])
+@pytest.mark.parametrize("folder", ["reference", "real", "real_faithful", "real_classes"])
 def test_the_records_follow_from_their_scores(folder):
     for record in load_results(ROOT / "results" / folder):
         scores = load_scores(ROOT / "results" / folder, record)
