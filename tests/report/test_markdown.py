@@ -53,6 +53,13 @@ def test_the_pages_show_the_results_on_real_images(quick):
             assert between_markers(page, made, name, block) == page
 
 
+def test_the_page_shows_the_order_of_the_chest_x_rays():
+    order = runpy.run_path(str(ROOT / "results" / "real_images.py"))["class_order"]()
+    page = (ROOT / "docs" / "real_images.md").read_text(encoding="utf-8")
+    assert between_markers(page, order, "page", "order") == page
+    assert order.count("\n") > 10
+
+
 @pytest.mark.parametrize("folder", ["reference", "real", "real_faithful", "real_classes"])
 def test_the_records_follow_from_their_scores(folder):
     for record in load_results(ROOT / "results" / folder):
