@@ -74,7 +74,8 @@ class Student:
         self.manager, self.client = start_new_kernel(startup_timeout=300, cwd=str(self.work), env=environment)
         imports = (node for cell in self.cells for node in ast.parse(cell).body if isinstance(node, ast.Import | ast.ImportFrom))
         drawn = 'from novkit.data import load\nload("brain", seed=0, n_healthy=1, n_novel=1, progress=False)'  # imports what it needs
-        assert self.run("\n".join([*map(ast.unparse, imports), drawn])) == "ok"  # a stopped import may go on, or break the kernel
+        trained = "import torch\ntorch.optim.Adam([torch.ones(1, requires_grad=True)])"  # so does this
+        assert self.run("\n".join([*map(ast.unparse, imports), drawn, trained])) == "ok"  # a stopped import may go on, or break the kernel
 
     def run(self, code: str, stop: float | str | None = None) -> str:
         """Run a cell, perhaps interrupt it -> "ok", or the name of its error."""
