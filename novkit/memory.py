@@ -18,6 +18,9 @@ def _c_library() -> ctypes.CDLL | None:
     return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None  # glibc alone has both
 
 
+_LIBRARY = _c_library()
+
+
 @contextmanager
 def memory_kept() -> Iterator[None]:
     """Freed memory stays with the process inside the block, and goes back to the system behind it; also a decorator.
@@ -27,7 +30,7 @@ def memory_kept() -> Iterator[None]:
     threads; the outermost counts. Where the C library is another, nothing happens.
     """
     global _inside
-    library = _c_library()
+    library = _LIBRARY
     with _lock:
         _inside += 1
         if _inside == 1 and library is not None:
