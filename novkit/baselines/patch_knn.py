@@ -1,5 +1,6 @@
 """Nearest neighbours of patches: each place of an image is compared with a bank of places from normal images."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -7,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from novkit.baselines.autoencoder import SCORING_BATCH, AutoencoderSettings, bottleneck_autoencoder, place, train_autoencoder
@@ -18,6 +18,7 @@ from novkit.seeding import numpy_generator, seeded
 from novkit.tend.networks import Autoencoder
 
 _BATCH = SCORING_BATCH // 4  # patches are many
+_BLOCK = 1024  # patches compared with the bank at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,19 @@ def k_centre_greedy(points: np.ndarray, size: int, first: int) -> np.ndarray:
     return np.array(chosen)
 
 
+def nearest_distances(points: Tensor, bank: Tensor, neighbours: int) -> Tensor:
+    """Euclidean distances of points (n, d) to their nearest in bank (m, d): (n, neighbours), on the bank's device.
+
+    One matrix product finds the nearest, since ‖b‖² − 2 p·b orders as ‖p − b‖ does; the differences then give distances that no
+    cancellation has touched.
+    """
+    squares, found = bank.square().sum(dim=1), []
+    for part in points.split(_BLOCK):
+        nearest = torch.addmm(squares, part, bank.T, alpha=-2).topk(neighbours, largest=False, sorted=False).indices
+        found.append((part[:, None] - bank[nearest]).norm(dim=2))
+    return torch.cat(found)
+
+
 class PatchKnn(Detector):
     """A patch's novelty is its mean Euclidean distance to its nearest neighbours in the bank; score = mean over the most distant share.
 
@@ -105,10 +119,10 @@ class PatchKnn(Detector):
         deviation = candidates.std(axis=0)
         self.mean_ = candidates.mean(axis=0)
         self.scale_ = np.sqrt(deviation**2 + (s.floor * np.median(deviation[deviation > 0])) ** 2).astype(np.float32)
-        points = self._points(candidates, places)
+        points = self._points(torch.from_numpy(candidates), places).numpy()
         size = min(s.bank, len(points))
         kept = k_centre_greedy(points, size, first=0) if s.choice == "coreset" else np.arange(size)
-        self._set_bank(points[kept])
+        self.bank_ = np.ascontiguousarray(points[kept])
 
     def _candidates(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """At most `candidates` patches in random order, equally many of each image (or one of some): (m, features), their places (m, 2)."""
@@ -116,43 +130,40 @@ class PatchKnn(Detector):
         per_image = max(1, self.settings_.candidates // len(images))
         found, where = [], []
         for embeddings, places in self._embeddings(images):
-            for image in embeddings:
+            for image in embeddings.cpu().numpy():
                 kept = draw.permutation(len(image))[:per_image]
                 found.append(image[kept])
                 where.append(places[kept])
         order = draw.permutation(sum(map(len, found)))[: self.settings_.candidates]
         return np.concatenate(found)[order], np.concatenate(where)[order]
 
-    @torch.inference_mode()
-    def _embeddings(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches of (n, patches, features) float32, and the places (patches, 2), rows first."""
+    def _embeddings(self, images: np.ndarray) -> Iterator[tuple[Tensor, np.ndarray]]:
+        """Batches of (n, patches, features) float32, on the device, and the places (patches, 2), rows first."""
         s: PatchKnnSettings = self.settings_
         device = place(self.autoencoder_, self.device)
         for x in batches(images, _BATCH, device):
-            embeddings = patch_embeddings(self.autoencoder_, x, s.levels, s.pool)
+            with torch.inference_mode():
+                embeddings = patch_embeddings(self.autoencoder_, x, s.levels, s.pool)
             self.grid_ = (int(embeddings.shape[2]), int(embeddings.shape[3]))
             rows, columns = ((np.arange(side, dtype=np.float32) + 0.5) / side - 0.5 for side in self.grid_)
             places = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
-            yield embeddings.flatten(2).transpose(1, 2).cpu().numpy(), places
+            yield embeddings.flatten(2).transpose(1, 2), places
 
-    def _points(self, embeddings: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """(m, features), (m, 2) -> (m, features + 2) float32."""
-        standard = (embeddings - self.mean_) / self.scale_
-        weight = self.settings_.position_weight * np.sqrt(standard.shape[1])
-        return np.concatenate([standard, weight * places], axis=1).astype(np.float32)
-
-    def _set_bank(self, bank: np.ndarray) -> None:
-        self.bank_ = np.ascontiguousarray(bank)
-        self._search = NearestNeighbors(n_neighbors=min(self.settings_.neighbours, len(bank)), algorithm="brute").fit(self.bank_)
+    def _points(self, embeddings: Tensor, places: np.ndarray) -> Tensor:
+        """(m, features), (m, 2) -> (m, features + 2) float32, on the embeddings' device."""
+        mean, scale, at = (torch.as_tensor(array).to(embeddings) for array in (self.mean_, self.scale_, places))
+        weight = self.settings_.position_weight * math.sqrt(embeddings.shape[1])
+        return torch.cat([(embeddings - mean) / scale, weight * at], dim=1)
 
     def _patches(self, images: np.ndarray) -> np.ndarray:
         """(n, rows, columns) float64: each patch's distance."""
-        parts = []
+        bank, parts = torch.from_numpy(self.bank_), []
+        neighbours = min(self.settings_.neighbours, len(bank))
         for embeddings, places in self._embeddings(images):
-            n, _, features = embeddings.shape
-            points = self._points(embeddings.reshape(-1, features), np.tile(places, (n, 1)))
-            distance, _ = self._search.kneighbors(points)
-            parts.append(distance.astype(np.float64).mean(axis=1).reshape(n, *self.grid_))
+            points = self._points(embeddings.flatten(0, 1), np.tile(places, (len(embeddings), 1)))
+            bank = bank.to(points.device)
+            distance = nearest_distances(points, bank, neighbours).double().mean(dim=1)
+            parts.append(distance.view(-1, *self.grid_).cpu().numpy())
         return np.concatenate(parts)
 
     def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -186,4 +197,4 @@ class PatchKnn(Detector):
         prefix = "autoencoder."
         self.autoencoder_.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         self.mean_, self.scale_ = tensors["mean"].numpy(), tensors["scale"].numpy()
-        self._set_bank(tensors["bank"].numpy())
+        self.bank_ = tensors["bank"].numpy()

@@ -131,17 +131,19 @@ def sheet_figure(rows: list[list[np.ndarray]], captions: list[list[str]], row_na
     figure.update_xaxes(range=[-0.5, sheet.shape[1] - 0.5], constrain="domain", **hidden)
     figure.update_yaxes(range=[sheet.shape[0] - 0.5, -0.5], scaleanchor="x", constrain="domain", constraintoward="top", **hidden)
     at = {"showarrow": False, "xref": "x", "yref": "y", "font": {"size": 11}}
+    notes = []
     for r, texts in enumerate(captions):
         for c, text in enumerate(texts):
             top, left = corner_of(r, c, (height, width), head)
-            figure.add_annotation(x=left + width / 2, y=top - 2, text=plain_text(text), yanchor="bottom", **at)
+            notes.append(at | {"x": left + width / 2, "y": top - 2, "text": plain_text(text), "yanchor": "bottom"})
     for r, text in enumerate(row_names):
         y = r * (height + head) + head + height / 2
-        figure.add_annotation(x=0, xshift=-4, y=y, text=text, textangle=-90, xanchor="right", **(at | {"xref": "x domain"}))
+        notes.append(at | {"x": 0, "xref": "x domain", "xshift": -4, "y": y, "text": text, "textangle": -90, "xanchor": "right"})
     scale = min(1.0, 760 / sheet.shape[1])  # about the width that a notebook gives a figure
     top = 30 + 14 * max(plain_text(text).count("<br>") + 1 for text in captions[0])  # room for the title and the first row's captions
     finish(figure, title=title, alt=alt, height=round(sheet.shape[0] * scale) + top + 18)
-    return figure.update_layout(margin={"l": 34, "r": 10, "t": top, "b": 12}, showlegend=False)
+    # together, since plotly copies all annotations for each that is added
+    return figure.update_layout(margin={"l": 34, "r": 10, "t": top, "b": 12}, showlegend=False, annotations=notes)
 
 
 def corner_of(row: int, column: int, size: tuple[int, int], head: int = _GAP) -> tuple[int, int]:
@@ -152,7 +154,7 @@ def corner_of(row: int, column: int, size: tuple[int, int], head: int = _GAP) ->
 def png_url(sheet: np.ndarray) -> str:
     """A picture (height, width, 3) uint8 as a data: address that a figure can show."""
     buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, format="PNG", optimize=True)
+    Image.fromarray(sheet).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -119,14 +119,15 @@ def _add_numbers(figure: go.Figure, boxes: np.ndarray, corner: tuple[int, int], 
     centres = (boxes[:, :2] + boxes[:, 2:] - 1) / 2
     side = int(boxes[0, 2] - boxes[0, 0])
     places = centres if side >= _NUMBER else _free_places(centres, side, size)
+    look = {"font": {"size": 10, "color": "#ffffff"}, "bgcolor": "rgba(0, 0, 0, 0.65)", "borderpad": 0}
+    arrow = {"showarrow": True, "arrowhead": 0, "arrowwidth": 1, "arrowcolor": f"rgb{PATCH_OUTLINE}", "standoff": side / 2}
+    axes = {"xref": "x", "yref": "y", "axref": "x", "ayref": "y"}
+    notes = []
     for rank, (centre, place) in enumerate(zip(centres, places, strict=True), start=1):
         y, x = centre + corner
         beside_y, beside_x = place + corner
-        figure.add_annotation(
-            x=x, y=y, xref="x", yref="y", ax=beside_x, ay=beside_y, axref="x", ayref="y",
-            text=str(rank), font={"size": 10, "color": "#ffffff"}, bgcolor="rgba(0, 0, 0, 0.65)", borderpad=0,
-            showarrow=True, arrowhead=0, arrowwidth=1, arrowcolor=f"rgb{PATCH_OUTLINE}", standoff=side / 2,
-        )  # fmt: skip
+        notes.append({"x": x, "y": y, "ax": beside_x, "ay": beside_y, "text": str(rank)} | axes | look | arrow)
+    figure.update_layout(annotations=[*figure.layout.annotations, *notes])
 
 
 def _free_places(centres: np.ndarray, side: int, size: tuple[int, int]) -> np.ndarray:

@@ -38,8 +38,10 @@ def depth_for(height: int, width: int) -> int:
     return depth
 
 
-def _block(convolution: nn.Module, channels: int, batch_norm: bool) -> nn.Sequential:
-    return nn.Sequential(convolution, *([nn.BatchNorm2d(channels)] if batch_norm else []), nn.ReLU(inplace=True))
+def _block(before: int, after: int, batch_norm: bool) -> nn.Sequential:
+    """Batch normalisation takes a bias away again: it would get rounding errors for gradients, which Adam would scale up."""
+    convolution = nn.Conv2d(before, after, 4, stride=2, padding=1, bias=not batch_norm)
+    return nn.Sequential(convolution, *([nn.BatchNorm2d(after)] if batch_norm else []), nn.ReLU(inplace=True))
 
 
 def convolutional_autoencoder(shape: tuple[int, int, int], width: int = 16, batch_norm: bool = False) -> Autoencoder:
@@ -52,7 +54,7 @@ def convolutional_autoencoder(shape: tuple[int, int, int], width: int = 16, batc
     sizes = [channels] + [width * 2**level for level in range(depth)]
     encoder = nn.Sequential()
     for before, after in pairwise(sizes):
-        encoder += _block(nn.Conv2d(before, after, 4, stride=2, padding=1), after, batch_norm)
+        encoder += _block(before, after, batch_norm)
     decoder = nn.Sequential()
     for before, after in zip(sizes[:0:-1], sizes[-2::-1], strict=True):
         last = nn.Sigmoid() if after == channels and len(decoder) == 2 * (depth - 1) else nn.ReLU(inplace=True)
@@ -113,9 +115,7 @@ class MarginNetwork(nn.Module):
         features = autoencoder.features
         if len(features) == 3:
             channels, height, width = features
-            self.neck = nn.Sequential(
-                *_block(nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1), 2 * channels, batch_norm), nn.Flatten()
-            )
+            self.neck = nn.Sequential(*_block(channels, 2 * channels, batch_norm), nn.Flatten())
             size = 2 * channels * (height // 2) * (width // 2)
         else:  # the features of the 28×28 network are a vector already [O]
             self.neck = nn.Sequential()

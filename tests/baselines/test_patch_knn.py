@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from novkit.baselines import PatchKnnSettings
 from novkit.baselines.autoencoder import bottleneck_autoencoder
-from novkit.baselines.patch_knn import k_centre_greedy, patch_embeddings
+from novkit.baselines.patch_knn import k_centre_greedy, nearest_distances, patch_embeddings
 from novkit.errors import SettingsError
 from tests.baselines.conftest import beside, fit
 from tests.conftest import blobs
@@ -100,3 +100,13 @@ def test_without_position_a_moved_image_is_less_novel():
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(SettingsError):
         PatchKnnSettings(**changes)
+
+
+@pytest.mark.parametrize("neighbours", [1, 3])
+def test_nearest_distances_are_exact_though_found_by_a_product(neighbours):
+    rng = np.random.default_rng(2)
+    bank, points = rng.normal(2, 1, (300, 20)).astype(np.float32), rng.normal(2, 1, (2100, 20)).astype(np.float32)
+    points[::7] = bank[rng.integers(300, size=300)]  # a product alone would find them 0.003 away
+    found = nearest_distances(torch.from_numpy(points), torch.from_numpy(bank), neighbours).numpy()
+    expected = np.sort(cdist(points.astype(float), bank.astype(float)), axis=1)[:, :neighbours]
+    np.testing.assert_allclose(np.sort(found, axis=1), expected, rtol=1e-5, atol=0)
