@@ -77,7 +77,8 @@ def resample(images: Tensor, points: Tensor, *, border: str = "reflect", fill: f
     if border == "tile":
         images = F.pad(images, (1, 1, 1, 1), mode="circular")
         height, width = height + 2, width + 2
-    grid = torch.stack([x * (2 / width) - 1, y * (2 / height) - 1], dim=-1)
+    # grid_sample takes the permuted view as it is; stacking along a last dimension of two costs more than the sampling does
+    grid = torch.stack([x * (2 / width) - 1, y * (2 / height) - 1], dim=1).permute(0, 2, 3, 1)
     result = F.grid_sample(images - fill if fill else images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return result + fill if fill else result
 

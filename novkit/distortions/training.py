@@ -6,8 +6,9 @@ novkit.distortions.unseen.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -138,29 +139,48 @@ class TrainingFamily:
             raise SettingsError(f"window is {self.window}: choose two radii, 0 < smallest ≤ largest ≤ 2.")
 
 
-def _detail(kind: str, a: Tensor, u: Tensor, height: int, width: int) -> Tensor:
-    """(n, 1, 1): the root mean square stretch of a kind's map, 1 for the identity, measured on a coarse grid."""
-    steps = min(24, height, width)
-    x, y = to_centred(pixel_centres(height, width, a.device))
-    rows = torch.linspace(0, height - 1, steps, device=a.device).round().long()
-    columns = torch.linspace(0, width - 1, steps, device=a.device).round().long()
-    x, y = x[:, rows][:, :, columns], y[:, rows][:, :, columns]
-    step_x, step_y = x.diff(dim=2)[:, :-1], y.diff(dim=1)[:, :, :-1]
-    squared = torch.zeros(())
-    for source in _MAPS[kind](x, y, a, u):
-        squared = squared + (source.diff(dim=2)[:, :-1] / step_x).square() + (source.diff(dim=1)[:, :, :-1] / step_y).square()
-    # Where a map compresses more than about threefold, pixels no longer resolve it: the cut keeps poles from ruling the mean.
-    return (squared.clamp_max(20.0).mean(dim=(1, 2), keepdim=True) / 2).sqrt()
+@dataclass(frozen=True)
+class _Kinds:
+    """Which kind each image of a batch has: (kind, rows), images of one kind side by side, so that all else is done for all at once."""
 
+    rows: list[tuple[str, slice]]
 
-def _warp(kind: str, points: Tensor, amount: Tensor, u: Tensor, settings: TrainingFamily) -> Tensor:
-    """points (n, 2, h, w) in pixels, amount (n,), u (n, _DRAWS) -> source points of one kind."""
-    a, u = amount.view(-1, 1, 1), u.T.reshape(_DRAWS, -1, 1, 1)
-    x, y = _MAPS[kind](*to_centred(points), a, u)
-    scale = torch.exp(settings.zoom * (2 if kind == "similarity" else 1) * a * u[5])
-    if settings.equal_detail:
-        scale = scale / _detail(kind, a, u, *points.shape[-2:])
-    return to_pixels(x * scale, y * scale)
+    @classmethod
+    def in_order(cls, kinds: Sequence[str], counts: Sequence[int]) -> "_Kinds":
+        ends = list(accumulate(counts))
+        return cls([(kind, slice(end - n, end)) for kind, n, end in zip(kinds, counts, ends, strict=True) if n])
+
+    def mapped(self, x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
+        """Where each image's own map reads; x and y (n, h, w), or (1, h, w) for all."""
+        planes = []
+        for kind, rows in self.rows:
+            own = rows if len(x) > 1 else slice(None)
+            planes.append(_MAPS[kind](x[own], y[own], a[rows], u[:, rows]))
+        return torch.cat([plane[0] for plane in planes]), torch.cat([plane[1] for plane in planes])
+
+    def detail(self, a: Tensor, u: Tensor, height: int, width: int) -> Tensor:
+        """(n, 1, 1): the root mean square stretch of each map, 1 for the identity, measured on a coarse grid."""
+        steps = min(24, height, width)
+        x, y = to_centred(pixel_centres(height, width, a.device))
+        rows = torch.linspace(0, height - 1, steps, device=a.device).round().long()
+        columns = torch.linspace(0, width - 1, steps, device=a.device).round().long()
+        x, y = x[:, rows][:, :, columns], y[:, rows][:, :, columns]
+        step_x, step_y = x.diff(dim=2)[:, :-1], y.diff(dim=1)[:, :, :-1]
+        squared = torch.zeros(())
+        for source in self.mapped(x, y, a, u):
+            squared = squared + (source.diff(dim=2)[:, :-1] / step_x).square() + (source.diff(dim=1)[:, :, :-1] / step_y).square()
+        # Where a map compresses more than about threefold, pixels no longer resolve it: the cut keeps poles from ruling the mean.
+        return (squared.clamp_max(20.0).mean(dim=(1, 2), keepdim=True) / 2).sqrt()
+
+    def warp(self, points: Tensor, amount: Tensor, u: Tensor, settings: TrainingFamily) -> Tensor:
+        """points (n, 2, h, w) in pixels, amount (n,), u (n, _DRAWS) -> source points."""
+        a, u = amount.view(-1, 1, 1), u.T.reshape(_DRAWS, -1, 1, 1)
+        x, y = self.mapped(*to_centred(points), a, u)
+        zoom = torch.cat([torch.full_like(a[rows], 2.0 if kind == "similarity" else 1.0) for kind, rows in self.rows])
+        scale = torch.exp(settings.zoom * zoom * a * u[5])
+        if settings.equal_detail:
+            scale = scale / self.detail(a, u, *points.shape[-2:])
+        return to_pixels(x * scale, y * scale)
 
 
 @dataclass(frozen=True)
@@ -216,12 +236,13 @@ def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily
     u = (2 * torch.rand(n, _DRAWS, generator=generator) - 1).to(images.device)
     points = near_identity_points(n, height, width, generator, images.device)
     windows = _Windows.draw(n, height, width, generator, settings, images.device)
-    for index, kind in enumerate(settings.kinds):
-        rows = torch.nonzero(kinds == index).flatten().to(images.device)
-        if len(rows):
-            at = windows.of(rows)
-            points[rows] = at.blend(points[rows], _warp(kind, at.magnified(points[rows]), amounts[rows], u[rows], settings))
-    return resample(images, points), kinds.to(images.device)
+    order = torch.argsort(kinds, stable=True)
+    side_by_side = _Kinds.in_order(settings.kinds, torch.bincount(kinds, minlength=len(settings.kinds)).tolist())
+    back = torch.argsort(order).to(images.device)
+    order = order.to(images.device)
+    points, windows = points[order], windows.of(order)
+    warped = windows.blend(points, side_by_side.warp(windows.magnified(points), amounts[order], u[order], settings))
+    return resample(images, warped[back]), kinds.to(images.device)
 
 
 def apply_kind(images: Tensor, kind: str, amount: float | Tensor = 1.0, generator: torch.Generator | None = None) -> Tensor:
@@ -241,4 +262,4 @@ def apply_kind(images: Tensor, kind: str, amount: float | Tensor = 1.0, generato
     if not bool(((amounts >= 0) & (amounts <= 2)).all()):
         raise SettingsError(f"The amount of {kind} is {amount}: choose it between 0 (identity) and 2.")
     points = pixel_centres(height, width, images.device).expand(n, -1, -1, -1)
-    return resample(images, _warp(kind, points, amounts, u.to(images.device), settings))
+    return resample(images, _Kinds([(kind, slice(n))]).warp(points, amounts, u.to(images.device), settings))
