@@ -159,14 +159,13 @@ def test_a_click_in_the_histogram_shows_those_images(scores):
     scores.click_point(trace, point)
     scores.until("!root.innerText.includes(argument)", "1360 images selected")
     scores.until("[...root.querySelectorAll('p[role=status]')].some(p => /[0-9]+ images? selected/.test(p.textContent))")
-    scores.rest()
-    listed = scores.root.get_by_label("Images of the selection", exact=True).locator("option").all_inner_texts()
-    chosen = [text.split()[1] for text in listed]
     edges = _bin(scores.numbers(trace, "x"), point)
     inside = (given.label == 1) & (given.score > edges[0]) & (given.score <= edges[1])
     rows = np.flatnonzero(inside)
     rows = rows[np.argsort(-given.score[rows], kind="stable")]
-    assert chosen == given.id[rows].tolist()
+    options = scores.root.get_by_label("Images of the selection", exact=True).locator("option")
+    eventually(lambda: [text.split()[1] for text in options.all_inner_texts()], given.id[rows].tolist())
+    scores.rest()
     first = str(given.id[rows[0]])
     picture = scores.root.locator("figure img").first
     eventually(lambda: picture.get_attribute("alt"), f"glioma image {first}, score {given.score[rows[0]]:.4g}")
