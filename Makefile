@@ -1,4 +1,4 @@
-# Each target only calls a `novkit` or `python -m` command; the README lists them for machines without make.
+# Each target only calls a `novkit` or `python -m` command; the README lists those to start with for machines without make.
 PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 1

@@ -21,7 +21,7 @@ def write_page(found: dict[str, dict], page: Path) -> Path:
         "# Benchmarks",
         "How fast novkit is, and how far from what the machine can do at most. Made by `python -m benchmarks page` from the JSON files "
         "in `benchmarks/results`, which `python -m benchmarks run` and `python -m benchmarks growth` write; "
-        "every time is the median of at least five, after two that are not counted.",
+        "every time is the median of at least five, after at least one that is not counted.",
         *_speed("On the CPU", found.get("speed_cpu"), "python -m benchmarks run --device cpu"),
         *_against(found.get("speed_cpu")),
         *_speed("On a GPU", found.get("speed_cuda"), "python -m benchmarks run --device cuda"),
@@ -45,7 +45,7 @@ def _machine(machine: dict) -> str:
 
 def _speed(heading: str, run: dict | None, command: str) -> list[str]:
     if run is None:
-        return [f"## {heading}", f"Not measured: no such machine was at hand. `{command}` writes what this section is made from."]
+        return [f"## {heading}", f"Not measured. `{command}` writes what this section is made from."]
     limit = run["ceilings"]
     rows = ["| | images/s | GFLOP an image | MB an image | of the limit |", "|---|---:|---:|---:|---:|"]
     for name, case in run["cases"].items():

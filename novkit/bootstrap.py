@@ -39,7 +39,7 @@ def resampled_auroc(cases: Sequence[Case], n_resamples: int, seed: int) -> np.nd
     return found
 
 
-_MOST_KEPT = 2_000_000  # counts, 16 MB
+_MOST_KEPT = 8_000_000  # counts of one or two bytes
 
 
 def group_draws(stratum: np.ndarray, n_resamples: int, rows: int, seed: int) -> Iterator[tuple[slice, np.ndarray]]:
@@ -47,16 +47,16 @@ def group_draws(stratum: np.ndarray, n_resamples: int, rows: int, seed: int) -> 
     if n_resamples * len(stratum) > _MOST_KEPT:
         yield from _draw(stratum, n_resamples, rows, seed)
     else:
-        yield from _kept(np.asarray(stratum, np.int64).tobytes(), n_resamples, rows, seed)
+        for part, counts in _kept(np.asarray(stratum, np.int64).tobytes(), n_resamples, rows, seed):
+            yield part, counts.astype(np.float64)
 
 
 @lru_cache(maxsize=4)
 def _kept(stratum: bytes, n_resamples: int, rows: int, seed: int) -> tuple[tuple[slice, np.ndarray], ...]:
     """A report asks for the same draws for every method: drawing them is half of its intervals' time."""
-    drawn = tuple(_draw(np.frombuffer(stratum, np.int64), n_resamples, rows, seed))
-    for _, counts in drawn:
-        counts.flags.writeable = False
-    return drawn
+    groups = np.frombuffer(stratum, np.int64)
+    small = np.min_scalar_type(len(groups))  # no group is drawn more often than there are groups
+    return tuple((part, counts.astype(small)) for part, counts in _draw(groups, n_resamples, rows, seed))
 
 
 def _draw(stratum: np.ndarray, n_resamples: int, rows: int, seed: int) -> Iterator[tuple[slice, np.ndarray]]:

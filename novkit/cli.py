@@ -1,4 +1,4 @@
-"""The command line: `novkit reproduce | train | score | data | notebooks | doctor`."""
+"""The command line: `novkit --help` lists its commands; those for courses are in novkit.teaching.commands."""
 
 import sys
 from enum import StrEnum
@@ -74,7 +74,9 @@ def reproduce(
     profile: Annotated[
         Profile, typer.Option(help="quick: 64×64, minutes; paper: 256×256, the published schedule, for a GPU.")
     ] = Profile.quick,
-    data: Annotated[Path | None, typer.Option(help="Your images instead: a folder with labels.csv or a MedMNIST .npz.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Your images instead: a folder with labels.csv, a MedMNIST .npz, or a name of `novkit data list`.")
+    ] = None,
     normal: Labels = None,
     novel: Labels = None,
     size: Size = None,

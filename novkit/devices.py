@@ -76,7 +76,7 @@ IMPLEMENTATION = ("fused", "foreach")
 
 
 def adam(parameters: Iterable[nn.Parameter], **options: Any) -> torch.optim.Adam:
-    """torch.optim.Adam; in one kernel where all parameters are on a CPU or on a GPU."""
+    """torch.optim.Adam; in one kernel where all parameters are on a CPU or a CUDA device."""
     parameters = list(parameters)
     fused = bool(parameters) and all(parameter.device.type in ("cpu", "cuda") for parameter in parameters)
     return torch.optim.Adam(parameters, fused=fused or None, **options)

@@ -19,6 +19,7 @@ import numpy as np
 
 from novkit.evaluation import auroc
 from novkit.experiments import REPRODUCED, Job, run_jobs
+from novkit.files import replacing
 from novkit.report import write_report
 from novkit.report.markdown import between_markers, update_page
 from novkit.results import METHODS, UPPER_BOUND, load_results, load_scores
@@ -141,8 +142,11 @@ def class_jobs(folder: Path, seed: int) -> list[Job]:
 def run(plan: str, seeds: int) -> None:
     """Train and measure what is not done yet; writes the report and prints where it is."""
     jobs = {"methods": jobs_for, "faithful": faithful_jobs, "classes": class_jobs}[plan]
+    data = os.environ.get("NOVKIT_REAL_DATA")
+    if data is None:
+        raise SystemExit("NOVKIT_REAL_DATA is not set: let it name the folder that holds the four data sets.")
     for seed in RESERVED_SEEDS[:seeds]:
-        run_jobs(jobs(Path(os.environ["NOVKIT_REAL_DATA"]), seed), HERE / FOLDERS[plan], workers=None)
+        run_jobs(jobs(Path(data), seed), HERE / FOLDERS[plan], workers=None)
     print(write_report(HERE / FOLDERS[plan], command=command(plan)))
 
 
@@ -155,6 +159,8 @@ if __name__ == "__main__":
         for plan, page, table, block in BLOCKS:
             print(update_page(HERE / FOLDERS[plan], HERE.parent / page, command(plan), table=table, block=block))
         page = HERE.parent / "docs" / "real_images.md"
-        page.write_text(between_markers(page.read_text(encoding="utf-8"), class_order(), page.name, "order"), encoding="utf-8")
+        text = between_markers(page.read_text(encoding="utf-8"), class_order(), page.name, "order")
+        with replacing(page) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     else:
         run(arguments.what, arguments.seeds)

@@ -10,6 +10,7 @@ from scipy import stats
 from skimage.measure import label as skimage_label
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
+from novkit import bootstrap
 from novkit.bootstrap import group_auroc, group_draws, resampled_auroc, weighted_auroc
 from novkit.errors import DataError, TrainingError
 from novkit.evaluation import (
@@ -118,6 +119,19 @@ def test_draws_take_whole_groups_and_keep_every_stratum():
     for which, size in ((1, 5), (2, 3), (3, 4)):
         assert (counts[:, stratum == which].sum(axis=1) == size).all()
         assert counts[:, stratum == which].mean(axis=0) == pytest.approx(np.ones(size), abs=0.2)
+
+
+def test_three_seeds_of_patients_are_drawn_once_for_all_methods(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(bootstrap, "_draw", lambda *of, draw=bootstrap._draw: drawn.append(of) or draw(*of))
+    group = np.arange(1400)
+    cases = [(group % 2, np.random.default_rng(method).normal(size=1400), group) for method in range(2)]
+    found = [resampled_auroc([case], 2000, seed=97) for case in cases]
+    assert len(drawn) == 1
+    stratum, rows = drawn[0][0], drawn[0][2]
+    plain = np.concatenate([counts for _, counts in bootstrap._draw(stratum, 2000, rows, 97)])
+    for (y, score, _), values in zip(cases, found, strict=True):
+        np.testing.assert_allclose(values[0], weighted_auroc(y, score)(plain), rtol=1e-9)
 
 
 def test_interval_agrees_with_a_plain_bootstrap():

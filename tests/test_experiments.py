@@ -17,7 +17,7 @@ from novkit.errors import DataError, SettingsError, TrainingError
 from novkit.experiments import Job, build_setups, measuring, reproduction, reproduction_on, run_job, run_jobs
 from novkit.experiments.sharing import heirs_of
 from novkit.methods import load_detector, make_detector
-from novkit.results import load_results, load_scores
+from novkit.results import load_history, load_results, load_scores
 from novkit.seeding import DEVELOPMENT_SEEDS, RESERVED_SEEDS
 from novkit.tend import Tend
 from tests.conftest import blobs
@@ -105,6 +105,14 @@ def test_an_autoencoder_that_two_methods_begin_with_is_trained_once(tmp_path, wo
     assert not list((before / "work").glob("*patch_knn*"))
     other = job("patch_knn", **skin | {"changes": {"epochs": 4}})
     assert heirs_of(giver, [heir, other, job("patch_knn", **skin, seed=1), job("deep_svdd", **skin)]) == (heir.name,)
+
+
+def test_who_begins_with_the_same_training_waits_for_it_though_a_worker_is_free(tmp_path):
+    short = {"changes": {"epochs": 2, "width": 4}, "cases": (("one_vs_rest", ()),)}
+    heir = job("patch_knn", **short | {"changes": short["changes"] | {"bank": 50, "candidates": 100}})
+    records = run_jobs([heir, job("vae", **short), job("autoencoder", **short)], tmp_path, device="cpu", workers=3, progress=False)
+    histories = {record.method: load_history(tmp_path, record) for record in records}
+    assert histories["patch_knn"] == histories["autoencoder"]  # to the microsecond that each epoch took
 
 
 def test_an_error_in_a_worker_is_the_callers(tmp_path):

@@ -1,14 +1,15 @@
 """Memory kept while networks compute: fewer page faults, and given back behind the block. In a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
-from novkit.memory import _c_library
+from novkit.memory import _LIBRARY
 
-pytestmark = pytest.mark.skipif(_c_library() is None, reason="the C library is not glibc")
+pytestmark = pytest.mark.skipif(_LIBRARY is None, reason="the C library is not glibc, or is set up by the environment")
 
 SCRIPT = """
 import json, resource
@@ -43,3 +44,11 @@ def test_arrays_of_one_size_reuse_their_pages_inside_and_all_is_given_back_behin
     assert found["behind the inner block"] < 1
     assert found["inside"] > found["before"] + 60
     assert found["after"] < found["before"] + 10
+
+
+@pytest.mark.parametrize(("name", "value"), [("MALLOC_MMAP_THRESHOLD_", "131072"), ("GLIBC_TUNABLES", "glibc.malloc.mmap_max=100")])
+def test_an_allocator_that_the_user_has_set_up_stays_so(name, value):
+    found = json.loads(
+        subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True, env=os.environ | {name: value}).stdout
+    )
+    assert found["kept"] > 9

@@ -162,8 +162,8 @@ class PatchKnn(Detector):
         for embeddings, places in self._embeddings(images):
             points = self._points(embeddings.flatten(0, 1), np.tile(places, (len(embeddings), 1)))
             bank = bank.to(points.device)
-            distance = nearest_distances(points, bank, neighbours).double().mean(dim=1)
-            parts.append(distance.view(-1, *self.grid_).cpu().numpy())
+            distance = nearest_distances(points, bank, neighbours).cpu().double().mean(dim=1)  # Apple's GPUs have no float64
+            parts.append(distance.view(-1, *self.grid_).numpy())
         return np.concatenate(parts)
 
     def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -83,19 +83,28 @@ def resample(images: Tensor, points: Tensor, *, border: str = "reflect", fill: f
     return result + fill if fill else result
 
 
-def near_identity_points(n: int, height: int, width: int, generator: torch.Generator, device: torch.device | str) -> Tensor:
-    """(n, 2, height, width): for each image a random shift within half a pixel, and a rotation, scale and shear so small
-    that the edges move by less than one pixel more. [O]
+def near_identity_matrices(n: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """(n, 2, 3), from pixels about the image's centre to pixels: for each image a random shift within half a pixel, and a rotation, scale
+    and shear so small that the edges move by less than one pixel more. [O]
     """
     shift = torch.rand(n, 2, 1, generator=generator) - 0.5
     # Entries of ±0.5 px per half side: the phase between old and new pixels changes across the image, as it does in
     # any real transformation, and with it the blur of the interpolation.
     linear = (torch.rand(n, 2, 2, generator=generator) - 0.5) * torch.tensor([2 / width, 2 / height])
     shift = shift + 0.5 * torch.tensor([[width], [height]])
-    matrix = torch.cat([torch.eye(2) + linear, shift], dim=-1).to(device)
-    x, y = pixel_centres(height, width, device)[0]
+    return torch.cat([torch.eye(2) + linear, shift], dim=-1)
+
+
+def affine_points(matrices: Tensor, height: int, width: int) -> Tensor:
+    """(n, 2, height, width): where affine maps, as `near_identity_matrices` gives them, read; on the matrices' device."""
+    x, y = pixel_centres(height, width, matrices.device)[0]
     homogeneous = torch.stack([x - width / 2, y - height / 2, torch.ones_like(x)]).view(3, -1)
-    return (matrix @ homogeneous).view(n, 2, height, width)
+    return (matrices @ homogeneous).view(-1, 2, height, width)
+
+
+def near_identity_points(n: int, height: int, width: int, generator: torch.Generator, device: torch.device | str) -> Tensor:
+    """(n, 2, height, width): the points of `near_identity_matrices`."""
+    return affine_points(near_identity_matrices(n, height, width, generator).to(device), height, width)
 
 
 def near_identity(images: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from novkit.distortions.resampling import (
+    affine_points,
     check_batch,
-    near_identity_points,
+    near_identity_matrices,
     pixel_centres,
     resample,
     to_centred,
@@ -234,13 +235,13 @@ def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily
     uniform = torch.rand(n, generator=generator)
     amounts = (settings.strength * (settings.weakest + (1 - settings.weakest) * uniform)).to(images.device)
     u = (2 * torch.rand(n, _DRAWS, generator=generator) - 1).to(images.device)
-    points = near_identity_points(n, height, width, generator, images.device)
+    matrices = near_identity_matrices(n, height, width, generator)
     windows = _Windows.draw(n, height, width, generator, settings, images.device)
     order = torch.argsort(kinds, stable=True)
     side_by_side = _Kinds.in_order(settings.kinds, torch.bincount(kinds, minlength=len(settings.kinds)).tolist())
-    back = torch.argsort(order).to(images.device)
-    order = order.to(images.device)
-    points, windows = points[order], windows.of(order)
+    points = affine_points(matrices[order].to(images.device), height, width)
+    back, order = torch.argsort(order).to(images.device), order.to(images.device)
+    windows = windows.of(order)
     warped = windows.blend(points, side_by_side.warp(windows.magnified(points), amounts[order], u[order], settings))
     return resample(images, warped[back]), kinds.to(images.device)
 

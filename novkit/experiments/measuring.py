@@ -17,7 +17,7 @@ from novkit.evaluation import image_metrics, pixel_metrics
 from novkit.experiments.cost import Cost, measured
 from novkit.experiments.jobs import Job, build_setups, load_for
 from novkit.experiments.plans import SETTINGS_TRIED
-from novkit.experiments.sharing import given_seconds, hand_on
+from novkit.experiments.sharing import given_cost, hand_on
 from novkit.methods import make_detector
 from novkit.results import Record, Scores, add_record, load_results, provenance
 from novkit.tend import Tend
@@ -49,8 +49,10 @@ def run_job(
         detector.leak_test(first.X_test, first.y_test)  # asked for, to measure what the leak is worth
     with measured(detector.device) as cost_fit:
         detector.fit(first.X_train, first.X_calibration, X_threshold=first.X_threshold)
-    hand_on(folder, job.name, heirs)
-    cost_fit.seconds += given_seconds(folder, job.name)
+    hand_on(folder, job.name, heirs, cost_fit.megabytes)
+    given = given_cost(folder, job.name)
+    cost_fit.seconds += given.seconds
+    cost_fit.megabytes = max(cost_fit.megabytes, given.megabytes)
     blanks = iter(_blank_records(job, dataset, detector))
     found: list[tuple] = []
     for changes in ({}, *(changes for _, changes in job.rescored)):

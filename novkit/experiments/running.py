@@ -90,7 +90,9 @@ def _run_side_by_side(jobs: Sequence[Job], folder: Path, workers: int, progress:
         try:
             while unmade or queue or busy:
                 while len(busy) < workers:
-                    ready = next((job for job in queue if job.data_key in made), None)
+                    training = [job for makes, job in busy.values() if not makes]
+                    waiting = {heir for giver in (*queue, *training) for heir in heirs_of(giver, queue)}
+                    ready = next((job for job in queue if job.data_key in made and job.name not in waiting), None)
                     if unmade:  # the workers map it from the cache
                         job = unmade.pop(0)
                         busy[pool.submit(_make, job, progress)] = True, job
@@ -110,12 +112,12 @@ def _run_side_by_side(jobs: Sequence[Job], folder: Path, workers: int, progress:
                         continue
                     bar.set_postfix_str(f"{job.name} {'failed' if job.name in failed else 'done'}")
                     bar.update()
-        except KeyboardInterrupt:
-            mine.close()  # the workers end at once; their jobs go on from the last checkpoint next time
-            raise
         except BrokenProcessPool as error:
             tqdm.set_lock(threading.RLock())  # the dead worker may have held the other
             raise TrainingError("A worker died, perhaps for want of memory: start again with --workers 1, what is done stays.") from error
+        except BaseException:
+            mine.close()  # the workers end at once; their jobs go on from the last checkpoint next time
+            raise
         finally:
             for future in busy:
                 future.cancel()

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from novkit.baselines.autoencoder import AutoencoderSettings
+from novkit.experiments.cost import Cost
 from novkit.experiments.jobs import Job
 from novkit.files import read_json, replacing_folder, write_json
 from novkit.methods import make_detector
@@ -29,22 +30,27 @@ def _training(job: Job) -> tuple:
     return job.data_key, job.normal, job.cases, job.seed, stage
 
 
-def hand_on(folder: Path, giver: str, heirs: Sequence[str]) -> None:
-    """Copy the finished checkpoint of `giver` to each heir that has none yet, with the seconds it took."""
-    trained = folder / "work" / giver / _PART
+def hand_on(folder: Path, giver: str, heirs: Sequence[str], megabytes: float) -> None:
+    """Copy the finished checkpoints of `giver`, one an attempt, to each heir that has none yet, with what they took."""
+    work = folder / "work"
+    last = {part.name: max(part.glob("epoch_*"), key=_number) for part in (work / giver).glob(f"{_PART}*") if any(part.glob("epoch_*"))}
     for heir in heirs:
-        own = folder / "work" / heir
-        epochs = sorted(trained.glob("epoch_*"), key=lambda path: int(path.name.removeprefix("epoch_")))
-        if own.exists() or not epochs:
-            continue  # it has begun by itself
-        last = epochs[-1]
+        own = work / heir
+        if own.exists() or not last:
+            continue  # it has begun by itself, in a run before this one
         with replacing_folder(own) as temporary:
-            shutil.copytree(last, temporary / _PART / last.name)
-            history = read_json(last / "state.json", "checkpoint")["history"]
-            write_json(temporary / _GIVEN, {"seconds": sum(epoch["seconds"] for epoch in history)})
+            seconds = 0.0
+            for part, checkpoint in last.items():
+                shutil.copytree(checkpoint, temporary / part / checkpoint.name)
+                seconds += sum(epoch["seconds"] for epoch in read_json(checkpoint / "state.json", "checkpoint")["history"])
+            write_json(temporary / _GIVEN, {"seconds": seconds, "megabytes": megabytes})
 
 
-def given_seconds(folder: Path, name: str) -> float:
-    """What the training handed on to a job took; 0 where there was none."""
+def _number(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("epoch_"))
+
+
+def given_cost(folder: Path, name: str) -> Cost:
+    """What the training handed on to a job took; nothing where there was none."""
     path = folder / "work" / name / _GIVEN
-    return float(read_json(path, "training handed on")["seconds"]) if path.exists() else 0.0
+    return Cost(**read_json(path, "training handed on")) if path.exists() else Cost()

@@ -152,7 +152,7 @@ def corner_of(row: int, column: int, size: tuple[int, int], head: int = _GAP) ->
 
 
 def png_url(sheet: np.ndarray) -> str:
-    """A picture (height, width, 3) uint8 as a data: address that a figure can show."""
+    """A picture (height, width, 3 or 4) uint8 as a data: address that a figure can show."""
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -39,7 +39,7 @@ def depth_for(height: int, width: int) -> int:
 
 
 def _block(before: int, after: int, batch_norm: bool) -> nn.Sequential:
-    """Batch normalisation takes a bias away again: it would get rounding errors for gradients, which Adam would scale up."""
+    """Batch normalisation takes a bias away again [O]: it would get rounding errors for gradients, which Adam would scale up."""
     convolution = nn.Conv2d(before, after, 4, stride=2, padding=1, bias=not batch_norm)
     return nn.Sequential(convolution, *([nn.BatchNorm2d(after)] if batch_norm else []), nn.ReLU(inplace=True))
 

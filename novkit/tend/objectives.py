@@ -156,8 +156,8 @@ class MarginLearning(Objective):
         p, d = [], []
         for x in batches(images, _EVALUATION_BATCH, step.device):
             z, logit = network(self.untransformed(x))
-            p.append(torch.sigmoid(logit.double().cpu()))
-            d.append((z - network.centre).square().sum(1).double().cpu())
+            p.append(torch.sigmoid(logit.cpu().double()))
+            d.append((z - network.centre).square().sum(1).cpu().double())
         distance = torch.cat(d)
         distance = (distance - distance.min()) / (distance.max() - distance.min())
         score = (1 - self.settings.score_weight) * torch.cat(p) + self.settings.score_weight * distance

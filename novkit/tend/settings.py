@@ -38,7 +38,7 @@ class TendSettings(Presets):
     # networks
     width: int = 16  # [C] channels of the first convolution, doubled at each of the next
     embedding: int = 512  # [C] dimension of z
-    batch_norm: bool = False  # [C] none; with it [O] a short schedule gets much further
+    batch_norm: bool = False  # [C] none; with it, and no bias before it, [O] a short schedule gets much further
     # stage 1
     epochs_autoencoder: int = 50  # [C]
     # stage 2

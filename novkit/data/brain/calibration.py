@@ -45,7 +45,7 @@ def calibration_table(
 
 
 def lesion_table(*, seed: int = 0, size: int = 64, images: int = 1000, progress: bool = True) -> pd.DataFrame:
-    """Quartiles of lesion area as a share of the brain, for each condition."""
+    """Quantiles of lesion area as a share of the brain, for each condition."""
     dataset = generate_brain(size=size, seed=seed, n_healthy=1, n_novel=images, progress=progress)
     assert dataset.body is not None
     share = pd.Series(dataset.table["lesion_area"].to_numpy() / dataset.body.sum(axis=(1, 2)))
