@@ -406,8 +406,8 @@ curves(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-agreement = spearmanr(of_fresh["probability"][healthy], of_fresh["distance"][healthy]).statistic
-print("rank correlation of probability and distance among healthy slices is above 0.6:", bool(agreement > 0.6))
+agreement = spearmanr(of_fresh["probability"], of_fresh["distance"]).statistic
+print("rank correlation of probability and distance over all slices is above 0.6:", bool(agreement > 0.6))
 print("no AUROC moves by more than 0.1 over all of λ:", all(np.ptp(values) < 0.1 for _, values in by_weight.values()))
 
 # %% [markdown]
