@@ -271,8 +271,8 @@ tend = scores["brain", "novel: glioma", "tend"]
 distance = tend.components["distance"]
 squashed = torch.sigmoid(torch.from_numpy(distance).float()).numpy()
 print("sigmoid(40) is 1:", bool(torch.sigmoid(torch.tensor(40.0)) == 1))
-print("a third or more of all images are now exactly 1:", bool((squashed == 1).mean() > 1 / 3))
-print("AUROC lost, 0.02 or more:", auroc(tend.label, distance) - auroc(tend.label, squashed) > 0.02)
+print("a quarter or more of all images are now exactly 1:", bool((squashed == 1).mean() > 1 / 4))
+print("AUROC lost, 0.01 or more:", auroc(tend.label, distance) - auroc(tend.label, squashed) > 0.01)
 
 # %% [markdown]
 # Ties cannot be undone. Hence: metrics on raw scores, in 64 bits.
