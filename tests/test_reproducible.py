@@ -72,8 +72,8 @@ def test_reproduce_in_two_fresh_clones(tmp_path):
 
 # ---- against what was recorded ---------------------------------------------------------------------------------------------
 
-RELATIVE = 0.02  # of a value: other processors and versions of torch round otherwise, and a few steps of training make more of it
-AUROC = 0.02  # of 24 normal against 24 novel images: about 12 of 576 pairs
+RELATIVE = 0.05  # of a value: other processors and versions of torch round otherwise, and a few steps of training make more of it
+AUROC = 0.03  # of 24 normal against 24 novel images: about 17 of 576 pairs
 
 
 def drift(recorded: dict[str, float], found: dict[str, float]) -> list[str]:
