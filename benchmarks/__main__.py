@@ -22,7 +22,7 @@ def _file(out: Path | None, kind: str, device: torch.device) -> Path:
 
 @app.command()
 def run(device: Device = "auto", only: Annotated[str, typer.Option(help="Cases whose name holds this.")] = "", out: Out = None) -> None:
-    """Time every case and compare with ImageMagick and with the published step; takes about five minutes on two cores."""
+    """Time every case and compare with ImageMagick and with the published step; takes under ten minutes on two cores."""
     from benchmarks import against
     from benchmarks.cases import Measured, cases
 
@@ -50,12 +50,11 @@ def run(device: Device = "auto", only: Annotated[str, typer.Option(help="Cases w
     if place.type == "cpu" and only in "against the published way":
         try:
             found["transformations"] = against.transformations()
-            keep("published step, plain rendering, 256×256", against.published_step())
+            for name, measured in against.steps(place).items():
+                keep(name, measured)
         except ImportError as error:
             found["transformations"] = {}
             print(f"without ImageMagick ({error}): pip install wand, and install the system's ImageMagick")
-        for kind in ("published", "default"):
-            keep(f"our step, {kind} transformations, 256×256", against.our_step(place, kind))
     write_json(file, found)
     print(f"written: {file}")
 

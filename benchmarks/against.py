@@ -5,6 +5,9 @@ needed for this comparison alone: `pip install wand`, and the system's ImageMagi
 """
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.cases import Measured, some_images, tend_stage_2, training
-from benchmarks.timing import timed
+from benchmarks.timing import Timing, timed
 from novkit.data import load
 from novkit.distortions.published import PUBLISHED, published
 from novkit.images import to_tensor
@@ -22,6 +25,7 @@ from novkit.tend.networks import MarginNetwork, autoencoder_for
 from novkit.tend.settings import TendSettings
 
 SIDE, BATCH = 256, 32
+ROUNDS = 3  # the steps are timed in turn, so that a machine that is busier for a while favours none
 _METHODS = {"AffineProjection": "affine_projection"}  # Wand's name where it is not ImageMagick's in small letters
 
 
@@ -109,3 +113,14 @@ def our_step(device: torch.device, transformations: str) -> Measured:
     """
     settings = TendSettings(warmup=0, epochs=7, transformations=transformations, match_resampling=transformations == "default")
     return training(lambda: tend_stage_2(settings, SIDE), device, SIDE, BATCH)
+
+
+def steps(device: torch.device) -> dict[str, Measured]:
+    """The published step and ours, with the same eight transformations and with our default family, ROUNDS times in turn."""
+    cases: dict[str, Callable[[], Measured]] = {
+        "published step, plain rendering, 256×256": published_step,
+        **{f"our step, {kind} transformations, 256×256": partial(our_step, device, kind) for kind in ("published", "default")},
+    }
+    rounds = [{name: case() for name, case in cases.items()} for _ in range(ROUNDS)]
+    together = {name: tuple(second for found in rounds for second in found[name].timing.seconds) for name in cases}
+    return {name: replace(rounds[0][name], timing=Timing(seconds)) for name, seconds in together.items()}
