@@ -141,9 +141,9 @@ def sheet_figure(rows: list[list[np.ndarray]], captions: list[list[str]], row_na
         notes.append(at | {"x": 0, "xref": "x domain", "xshift": -4, "y": y, "text": text, "textangle": -90, "xanchor": "right"})
     scale = min(1.0, 760 / sheet.shape[1])  # about the width that a notebook gives a figure
     top = 30 + 14 * max(plain_text(text).count("<br>") + 1 for text in captions[0])  # room for the title and the first row's captions
+    figure.update_layout(annotations=notes)  # together, since plotly copies all for each that is added
     finish(figure, title=title, alt=alt, height=round(sheet.shape[0] * scale) + top + 18)
-    # together, since plotly copies all annotations for each that is added
-    return figure.update_layout(margin={"l": 34, "r": 10, "t": top, "b": 12}, showlegend=False, annotations=notes)
+    return figure.update_layout(margin={"l": 34, "r": 10, "t": top, "b": 12}, showlegend=False)
 
 
 def corner_of(row: int, column: int, size: tuple[int, int], head: int = _GAP) -> tuple[int, int]:
