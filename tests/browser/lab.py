@@ -38,7 +38,7 @@ def eventually(read: Callable[[], Any], expected: Any) -> None:
     end = time.monotonic() + ANSWER
     while (found := read()) != expected and time.monotonic() < end:
         time.sleep(0.2)
-    assert found == expected
+    assert found == expected, f"the page shows {found!r}, not {expected!r}"
 
 
 class Notebook:
