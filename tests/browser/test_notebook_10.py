@@ -151,11 +151,12 @@ def test_scale_bins_and_heights(scores):
 
 def test_a_click_in_the_histogram_shows_those_images(scores):
     scores.choose("Selected by the score of", "Patch-GAN")
+    scores.rest()  # a click on a figure that is just being drawn again is lost
     given = stored("patchgan")
     names = scores.figure("_fullData.map(t => t.name + t.xaxis)")
     trace = names.index("gliomax3")
     high = scores.numbers(trace)
-    point = int(np.flatnonzero(high > 0)[-2])  # the last bin but one with gliomas
+    point = int(np.flatnonzero(high > high.max() / 5)[-1])  # well above the axis, whose ends plotly lets one edit with a click
     scores.click_point(trace, point)
     scores.until("!root.innerText.includes(argument)", "1360 images selected")
     scores.until("[...root.querySelectorAll('p[role=status]')].some(p => /[0-9]+ images? selected/.test(p.textContent))")
