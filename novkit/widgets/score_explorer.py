@@ -125,7 +125,12 @@ class ScoreExplorer(Explorer):
                 wanted = value if value in options or isinstance(value, tuple) else None
                 if control.value != wanted:
                     control.value = wanted
-        self.follow("selected", "threshold", "score_weight")
+        self.follow("threshold", "score_weight")
+        selected = self.controls["selected"]
+        with self.silent(), selected.hold_sync():  # the page rounds what it is given to whole steps, and sends it back: one step, one image
+            if first:
+                selected.step = 1 / len(first.scores)
+            selected.value = state.selected
         self.controls["score_weight"].disabled = not any(can_reweight(each.scores) for each in self.shown.values())
 
     def _show_selection(self) -> None:
