@@ -97,9 +97,8 @@ def _against(run: dict | None) -> list[str]:
         f"TEND's stage 2 at 256×256, batch 32, after warm-up, whole steps with their transformation: {same} times the images a second of "
         f"a plain rendering of the published step ({plain:.1f}) with the same eight transformations, {default} times with our default "
         "family, for which x is resampled as well; the three took turns. The plain rendering: each image through ImageMagick one after the "
-        "other, "
-        "x and T(x) each encoded twice a step, torch's default memory layout. [`benchmarks/against.py`](benchmarks/against.py) states "
-        "both in full.",
+        "other, x and T(x) each encoded twice a step, torch's default memory layout. "
+        "[`benchmarks/against.py`](benchmarks/against.py) states both in full.",
     ]
 
 
