@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from filelock import FileLock
 
 from novkit.files import read_json, write_json
+from novkit.provenance import provenance
 
 
 def record(topic: str, what: str, *, tried: int, outcome: str | Mapping[str, int], note: str = "", part: str = "") -> None:
@@ -36,8 +38,18 @@ def record(topic: str, what: str, *, tried: int, outcome: str | Mapping[str, int
     if file.exists() and read_json(file)["tried"] > tried:
         return
     test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
-    values = {"topic": topic, "what": what, "part": part, "tried": tried, "outcome": outcome, "note": note, "test": test, "date": today()}
+    values = {"topic": topic, "what": what, "part": part, "tried": tried, "outcome": outcome, "note": note, "test": test, **stamp()}
     write_json(file, values)
+
+
+def stamp() -> dict[str, str]:
+    """When this is, and at which commit of the checkout."""
+    return {"date": today(), "commit": _commit()}
+
+
+@cache
+def _commit() -> str:
+    return provenance("cpu")["commit"]
 
 
 def today() -> str:
@@ -59,7 +71,7 @@ _ended: dict[str, dict[str, Any]] = {}
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call" or report.outcome != "passed":
         reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
-        _ended[report.nodeid] = {"outcome": report.outcome, "reason": reason, "seconds": round(report.duration, 1), "date": today()}
+        _ended[report.nodeid] = {"outcome": report.outcome, "reason": reason, "seconds": round(report.duration, 1), **stamp()}
 
 
 def pytest_sessionfinish() -> None:

@@ -38,13 +38,13 @@ the long campaigns included, and writes this page anew; which tests the page at 
 def page(folder: Path) -> str:
     """The page, from the folders `torch-<version>` that tests recorded into, the newest first."""
     versions = sorted(folder.glob("torch-*"), key=_numbers, reverse=True)
+    records = [record for version in versions for record in _records(version)]
     where = provenance("cpu")
     used = ", ".join(f"{name} {number}" for name, number in where["versions"].items())
     parts = [
         INTRODUCTION,
-        f"{today()}, {where['device']}, {where['machine']}; {used}; commit {where['commit'][:10]}{_modified(where['commit'])}.\n",
+        f"{today()}, {where['device']}, {where['machine']}; {used}; commit {_commits(versions)}.\n",
     ]
-    records = [record for version in versions for record in _records(version)]
     topics = [*TOPICS, *dict.fromkeys(record["topic"] for record in records if record["topic"] not in TOPICS)]
     for topic in topics:
         rows = [row for version in versions for row in _rows(version, topic, named=len(versions) > 1)]
@@ -62,6 +62,10 @@ def page(folder: Path) -> str:
 
 def _records(version: Path) -> list[dict[str, Any]]:
     return [read_json(file, "record of a campaign") for file in sorted(version.glob("*.json")) if file.name != "tests.json"]
+
+
+def _ended(version: Path) -> dict[str, dict[str, Any]]:
+    return read_json(version / "tests.json", "record of the tests") if (version / "tests.json").exists() else {}
 
 
 def _rows(version: Path, topic: str, *, named: bool) -> list[str]:
@@ -93,7 +97,7 @@ def _added(records: list[dict[str, Any]]) -> str:
 
 def _tests(version: Path) -> str:
     """How the tests ended with one version of torch: how many, which failed, and why some were skipped."""
-    ended = read_json(version / "tests.json", "record of the tests") if (version / "tests.json").exists() else {}
+    ended = _ended(version)
     counts = Counter(test["outcome"] for test in ended.values())
     dates = sorted({test["date"] for test in ended.values()}) or [""]
     files = len({name.split("::")[0] for name in ended})
@@ -115,8 +119,11 @@ def _numbers(version: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version.name)]
 
 
-def _modified(commit: str) -> str:
-    return " with changes" if commit.endswith("-modified") else ""
+def _commits(versions: list[Path]) -> str:
+    """The commits that the records come from."""
+    records = [record for version in versions for record in (*_records(version), *_ended(version).values())]
+    found = sorted({record["commit"] for record in records})
+    return ", ".join(commit[:10] + " with changes" * commit.endswith("-modified") for commit in found)
 
 
 def main(words: list[str]) -> int:
