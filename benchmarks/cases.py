@@ -102,7 +102,11 @@ def scoring(device: torch.device, method: str, size: int, n: int) -> Measured:
     short = {"epochs": 2, "epochs_autoencoder": 1, "warmup": 1} if method == "tend" else {"epochs": 1}
     images = some_images(n, size)
     detector = make_detector(method, changes=short, seed=0, device=str(device), progress=False).fit(images[:64], images[64:96])
-    return Measured(timed(lambda: detector.novelty_score(images), device), n)
+
+    def once() -> None:
+        detector.novelty_score(images)
+
+    return Measured(timed(once, device), n, *counted(once))
 
 
 def generating(name: str, n: int) -> Measured:
