@@ -54,7 +54,7 @@ def test_two_processes_give_the_same_files(tmp_path):
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("git") is None or not (PROJECT / ".git").exists(), reason="needs the project's repository")
 def test_reproduce_in_two_fresh_clones(tmp_path):
-    """`novkit reproduce`, what `make reproduce` calls, as it was committed last; hours on two cores."""
+    """`novkit reproduce`, what `make reproduce` calls, as it was committed last; half an hour on two cores."""
     found = []
     for name in "ab":
         clone = tmp_path / name
