@@ -20,8 +20,8 @@ from novkit.provenance import provenance
 from novkit.records import METHODS, PAPERS, PROFILES, SETUPS, UPPER_BOUND, UPPER_BOUND_NOTE, Record
 
 __all__ = [
-    "METHODS", "PAPERS", "PROFILES", "SETUPS", "UPPER_BOUND", "UPPER_BOUND_NOTE", "Record", "Scores", "add_record", "auroc_intervals",
-    "load_examples", "load_history", "load_results", "load_scores", "provenance", "save_results", "summary", "to_frame",
+    "METHODS", "PAPERS", "PROFILES", "SETUPS", "UPPER_BOUND", "UPPER_BOUND_NOTE", "Record", "Scores", "add_record", "arrange_records",
+    "auroc_intervals", "load_examples", "load_history", "load_results", "load_scores", "provenance", "save_results", "summary", "to_frame",
 ]  # fmt: skip
 
 SCHEMA = 1
@@ -89,6 +89,16 @@ def add_record(
             if outdated.startswith("scores/"):  # a changed results.json could name anything
                 (folder / outdated).unlink(missing_ok=True)
     return stored
+
+
+def arrange_records(folder: str | Path, last: Iterable[Record]) -> None:
+    """Put these runs last in the folder's results.json, in their order: that in which they were finished is no result."""
+    place = {record.run: number for number, record in enumerate(last)}
+    with _locked(Path(folder)):
+        records = load_results(folder)
+        arranged = sorted(records, key=lambda record: place.get(record.run, -1))
+        if arranged != records:
+            save_results(folder, arranged)
 
 
 def load_scores(folder: str | Path, record: Record) -> Scores:

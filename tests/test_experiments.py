@@ -68,6 +68,7 @@ def test_runs_side_by_side_give_what_runs_in_a_row_give(tmp_path):
     jobs = [job("statistic"), job("statistic_oracle"), job("pixel_zscore")]
     row = run_jobs(jobs, tmp_path / "row", device="cpu", progress=False)
     beside = run_jobs(jobs, tmp_path / "beside", device="cpu", workers=2, progress=False)
+    assert [r.run for r in load_results(tmp_path / "beside")] == [r.run for r in row]  # in the order of the jobs, whichever ended first
     cost = {"seconds_fit", "seconds_score", "peak_memory_mb"}
     assert [{k: v for k, v in vars(r).items() if k not in cost} for r in row] == [
         {k: v for k, v in vars(r).items() if k not in cost} for r in beside

@@ -19,6 +19,7 @@ from novkit.results import (
     Record,
     Scores,
     add_record,
+    arrange_records,
     auroc_intervals,
     load_examples,
     load_history,
@@ -118,6 +119,12 @@ def test_same_run_replaces_other_runs_stay(tmp_path):
     assert len({r.run for r in records}) == 6
     assert all(r.run.isascii() for r in records)
     assert {file.name for file in (tmp_path / "scores").iterdir()} == {r.scores.split("/")[1] for r in records}
+
+
+def test_runs_are_put_in_order_behind_the_others(tmp_path):
+    stored = {seed: add_record(tmp_path, record(seed=seed), scores()) for seed in (3, 2, 9, 1)}
+    arrange_records(tmp_path, [stored[1], stored[2], stored[3]])
+    assert load_results(tmp_path) == [stored[9], stored[1], stored[2], stored[3]]
 
 
 def test_writers_at_once_lose_nothing(tmp_path):

@@ -26,7 +26,7 @@ from novkit.experiments.plans import COSTLIEST
 from novkit.experiments.sharing import heirs_of
 from novkit.files import alone
 from novkit.progress import own_line
-from novkit.results import Record
+from novkit.results import Record, arrange_records
 
 
 def run_jobs(
@@ -50,7 +50,10 @@ def run_jobs(
                 _run_side_by_side(pending, folder, workers or available_cores(), progress)
     for job in jobs:
         shutil.rmtree(folder / "work" / job.name, ignore_errors=True)  # where a run was killed when it was done but for this
-    return [record for job in jobs for record in finished(job, folder, device, progress=False)]
+    records = [record for job in jobs for record in finished(job, folder, device, progress=False)]
+    if pending:
+        arrange_records(folder, records)
+    return records
 
 
 def available_cores() -> int:
