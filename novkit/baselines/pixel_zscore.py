@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from novkit.detector import Detector, Presets
-from novkit.errors import SettingsError
+from novkit.errors import DataError, SettingsError
 from novkit.images import batches
 
 _BATCH = 256
@@ -16,7 +16,10 @@ _BATCH = 256
 
 @dataclass(frozen=True, kw_only=True)
 class PixelZScoreSettings(Presets):
-    """σ ← √(σ² + σ₀²), σ₀ = `floor` × the median σ [O]: background that never varies must not weigh without bound."""
+    """σ ← √(σ² + σ₀²), σ₀ = `floor` × the median σ [O]: background that never varies must not weigh without bound.
+
+    Raises SettingsError unless floor > 0.
+    """
 
     floor: float = 0.5
 
@@ -26,7 +29,10 @@ class PixelZScoreSettings(Presets):
 
 
 class PixelZScore(Detector):
-    """map = |x − μ| / σ averaged over channels; score = its mean. After `fit`: mean_, deviation_ (channels, height, width)."""
+    """map = |x − μ| / σ averaged over channels; score = its mean. After `fit`: mean_, deviation_ (channels, height, width).
+
+    `fit` raises DataError where all images are the same.
+    """
 
     method: ClassVar[str] = "pixel_zscore"
     Settings: ClassVar[Any] = PixelZScoreSettings
@@ -42,7 +48,7 @@ class PixelZScore(Detector):
         variance = (squares / len(train_images) - self.mean_.square()).clamp(min=0)
         varying = variance[variance > 1e-12].sqrt()
         if len(varying) == 0:
-            raise SettingsError("All training images are the same picture: give images that differ.")
+            raise DataError("All training images are the same picture: give images that differ.")
         self.deviation_ = (variance + (self.settings_.floor * varying.median()).square()).sqrt()
 
     def _map(self, images: np.ndarray) -> np.ndarray:

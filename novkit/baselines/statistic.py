@@ -8,14 +8,17 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from novkit.detector import Detector, Presets
-from novkit.errors import NotFittedError, SettingsError
+from novkit.errors import DataError, NotFittedError, SettingsError
 from novkit.images import check_images, chunks, to_tensor
 from novkit.statistics import STATISTICS, compute_statistics
 
 
 @dataclass(frozen=True, kw_only=True)
 class StatisticSettings(Presets):
-    """Which statistic, and its sign: +1 where larger is more novel. [O] chosen before any data set was scored."""
+    """Which statistic, and its sign: +1 where larger is more novel. [O] chosen before any data set was scored.
+
+    Raises SettingsError for a statistic that is not in STATISTICS, and for a sign other than ±1.
+    """
 
     statistic: str = "std"
     sign: int = 1
@@ -56,11 +59,20 @@ class OracleStatistic(Statistic):
     method: ClassVar[str] = "statistic_oracle"
 
     def choose_on_test(self, X_test: np.ndarray, y_test: np.ndarray) -> Self:
-        """Look at the test labels (0 normal, 1 novel) and keep the statistic with the largest max(AUROC, 1 − AUROC)."""
+        """Look at the test labels and keep the statistic with the largest max(AUROC, 1 − AUROC), and its sign.
+
+        X_test: (n, channels, height, width), as `fit` takes. y_test: (n,) 0 normal, 1 novel, both among them. Raises NotFittedError
+        before `fit`, DataError for images of another shape or range, for labels that do not fit them, and for labels of one class.
+        """
         if not hasattr(self, "image_shape_"):
             raise NotFittedError("This OracleStatistic is not fitted yet: call fit(X_normal) first.")
-        table = compute_statistics(check_images(X_test, shape=self.image_shape_))
-        aurocs = {name: float(roc_auc_score(y_test, table[name])) for name in table.columns}
+        images, labels = check_images(X_test, shape=self.image_shape_), np.asarray(y_test)
+        if labels.shape != (len(images),) or not np.isin(labels, (0, 1)).all():
+            raise DataError(f"{len(images)} test images but y_test of shape {labels.shape}: give each a label, 0 (normal) or 1 (novel).")
+        if len(np.unique(labels)) < 2:
+            raise DataError(f"All test images are {'novel' if labels[0] else 'normal'}: choosing a statistic needs images of both classes.")
+        table = compute_statistics(images)
+        aurocs = {name: float(roc_auc_score(labels, table[name])) for name in table.columns}
         self.statistic_ = max(aurocs, key=lambda name: abs(aurocs[name] - 0.5))
         self.sign_ = 1 if aurocs[self.statistic_] >= 0.5 else -1
         return self

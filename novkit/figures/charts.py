@@ -33,7 +33,7 @@ def curves(
     """Lines with markers, panels side by side; a curve looks the same in every panel.
 
     panels: title of a panel -> name of a curve -> its x and y. reference: a dotted horizontal line, such as 0.5 for chance.
-    same_y: one axis for all panels.
+    same_y: one axis for all panels. Raises DataError for no panel, or one without a curve.
     """
     if not panels or not all(panels.values()):
         raise DataError("There are no curves to draw: give at least one panel with one curve.")
@@ -77,7 +77,7 @@ def cloud(
 ) -> go.Figure:
     """One point an image, classes in the order in which they first occur (the first one in the colour of normal; methods as everywhere).
 
-    x, y: (n,). labels: (n,) class names.
+    x, y: (n,). labels: (n,) class names. Raises DataError for shapes that differ and for no points.
     """
     across, up, names = np.asarray(x), np.asarray(y), np.asarray(labels).astype(str)
     if not across.shape == up.shape == names.shape or not len(names):
@@ -95,10 +95,17 @@ def cloud(
 
 
 def shares(rows: Mapping[str, Mapping[str, float]], *, title: str, x_title: str) -> go.Figure:
-    """Stacked bars, one a row, of parts that sum to 1, each part in its own colour and hatching; a part may be missing in a row."""
+    """Stacked bars, one a row, of parts that sum to 1, each part in its own colour; a part may be missing in a row.
+
+    rows: name of a row -> part -> its share. Raises DataError for a row that does not sum to 1, and for more than nine parts, as many as
+    there are colours.
+    """
     parts = list(dict.fromkeys(part for row in rows.values() for part in row))
     if not parts or any(abs(sum(row.values()) - 1) > 1e-3 for row in rows.values()):
         raise DataError("The shares of a row must sum to 1: divide them by their sum.")
+    colours = (NORMAL_COLOUR, _GREY, *NOVEL_COLOURS)
+    if len(parts) > len(colours):
+        raise DataError(f"{len(parts)} parts are too many to tell apart: draw at most {len(colours)}, the smallest ones as one.")
     figure = go.Figure()
     for index, part in enumerate(parts):
         values = [row.get(part, 0.0) for row in rows.values()]
@@ -111,7 +118,7 @@ def shares(rows: Mapping[str, Mapping[str, float]], *, title: str, x_title: str)
             textposition="inside",
             insidetextanchor="middle",
             insidetextfont={"color": "white"},
-            marker={"color": (NORMAL_COLOUR, _GREY, *NOVEL_COLOURS)[index], "line": {"width": 0}},
+            marker={"color": colours[index], "line": {"width": 0}},
             hovertemplate=f"%{{y}}, {part}: %{{x:.1%}}<extra></extra>",
         )
     height = 150 + 45 * len(rows)
@@ -131,7 +138,10 @@ def pairs(
     reference: float | None = 0.5,
     x_range: tuple[float, float] | None = None,
 ) -> go.Figure:
-    """A few values a row as dots on one line, such as two methods' AUROC on each kind of novelty; row -> name -> value."""
+    """A few values a row as dots on one line, such as two methods' AUROC on each kind of novelty; row -> name -> value.
+
+    reference: a dotted vertical line, such as 0.5 for chance. Raises DataError where there is no value.
+    """
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     if not names:
         raise DataError("There are no values to draw: give at least one row with one value.")

@@ -16,7 +16,7 @@ from novkit.baselines import (
     StatisticSettings,
 )
 from novkit.baselines import autoencoder as autoencoder_module
-from novkit.errors import NotFittedError, SettingsError, TrainingError
+from novkit.errors import DataError, NotFittedError, SettingsError, TrainingError
 from novkit.methods import load_detector
 from tests.conftest import blobs
 
@@ -66,6 +66,29 @@ def test_oracle_is_the_best_of_all_statistics_and_survives_storing(tmp_path):
     np.testing.assert_array_equal(load_detector(tmp_path / "d").novelty_score(X), oracle.novelty_score(X))
     with pytest.raises(NotFittedError):
         OracleStatistic().choose_on_test(X, y)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.zeros(20), "All test images are normal"),
+        (np.ones(20, bool), "All test images are novel"),
+        (np.arange(20), "give each a label, 0"),
+        (np.repeat([0, 1], 9), "20 test images but y_test of shape"),
+        (np.full(20, np.nan), "give each a label, 0"),
+    ],
+)
+def test_oracle_refuses_labels_that_choose_nothing(labels, words):
+    oracle = OracleStatistic().fit(blobs(20))
+    before = oracle.statistic_, oracle.sign_
+    with pytest.raises(DataError, match=words):
+        oracle.choose_on_test(blobs(20, seed=1), labels)
+    assert (oracle.statistic_, oracle.sign_) == before
+
+
+def test_one_picture_many_times_teaches_no_pixel_anything():
+    with pytest.raises(DataError, match="All training images are the same picture"):
+        PixelZScore().fit(np.repeat(blobs(1), 20, axis=0))
 
 
 def test_pixel_zscore_in_closed_form_on_colour(tmp_path):

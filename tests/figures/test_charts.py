@@ -77,6 +77,12 @@ class TestShares:
         with pytest.raises(DataError, match="sum to 1"):
             shares({"healthy": {"brain": 0.4, "skull": 0.5}}, title="t", x_title="x")
 
+    def test_each_part_has_a_colour_of_its_own_and_more_than_there_are_is_refused(self):
+        row = {f"part {number}": 1 / 9 for number in range(9)}
+        assert len({trace.marker.color for trace in shares({"all": row}, title="t", x_title="x").data}) == 9
+        with pytest.raises(DataError, match=r"10 parts .* at most 9"):
+            shares({"all": row, "one more": {"another": 1.0}}, title="t", x_title="x")
+
     def test_methods_keep_their_looks_and_leave_them_to_nobody_else(self):
         figure = cloud([1, 2, 3, 4], [1, 2, 3, 4], ["others", "patchgan", "TEND", "mine"], title="t", x_title="x", y_title="y")
         looks = {trace.name: (trace.marker.color, trace.marker.symbol) for trace in figure.data}
