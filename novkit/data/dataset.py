@@ -20,6 +20,7 @@ class ImageDataset:
     synthetic: True for generated images; figures and reports say so.
     source, licence: one sentence each.
     fingerprint: a hash that changes whenever the content may have changed.
+    Raises DataError where images, table, masks and body do not fit each other, a column is missing, or an id occurs twice.
     """
 
     name: str

@@ -17,7 +17,7 @@ def load_digits(*, size: int = 32, seed: int = 0) -> ImageDataset:
 
     size: side in pixels; the originals are 8×8 with 17 grey levels, larger ones are interpolated bilinearly, 8 gives them raw.
     seed: changes nothing, the images are real; it is taken so that every embedded set is called alike.
-    The writers are unknown, so each image is its own group.
+    The writers are unknown, so each image is its own group. Raises SettingsError for a size outside 8 to 512.
     """
     if not 8 <= size <= 512:
         raise SettingsError(f"size is {size}: digits come in sides from 8 to 512.")

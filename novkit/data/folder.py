@@ -42,7 +42,8 @@ def load_folder(
     classes: the column that names the classes, such as "subtype"; where its cell is empty, `label` does.
     masks: read the masks; False where they do not mark what is abnormal.
     cache: keep the prepared images in the cache folder, so that the next call is quick.
-    Exact duplicates get the same group. Raises DataError naming the file or the row that cannot be used.
+    Exact duplicates get the same group. Raises DataError naming the file or the row that cannot be used, SettingsError for other channels
+    and for a size outside 4 to 4096.
     """
     if channels not in (None, 1, 3):
         raise SettingsError(f"channels is {channels}: choose 1 or 3, or None to see for itself.")
@@ -66,7 +67,10 @@ def load_folder(
 
 
 def read_labels(file: Path) -> pd.DataFrame:
-    """labels.csv as a table: path, id, label, group and mask as text, the other columns as numbers where all their cells are."""
+    """labels.csv as a table: path, id, label, group and mask as text, the other columns as numbers where all their cells are.
+
+    Raises DataError where there is none, a path or a label is missing or empty, or a path leads out of the folder.
+    """
     if not is_file(file):
         raise DataError(f"{file.parent} has no labels.csv: write one with the columns path,label and, if known, group,mask.")
     table = read_csv(file)
@@ -161,7 +165,10 @@ def _file(folder: Path, path: str) -> Path:
 
 
 def read_mask(folder: Path, path: str, size: int | None, *, shape: tuple[int, int], resize: bool) -> np.ndarray:
-    """(height, width) bool: what is above half of the range; an empty path marks nothing."""
+    """(height, width) bool: what is above half of the range; an empty path marks nothing.
+
+    shape: (height, width) of the image. Raises DataError for a mask that cannot be read, or is of another shape and not to be resized.
+    """
     if not path:
         return np.zeros(shape, bool)
     image = open_image(_file(folder, path))

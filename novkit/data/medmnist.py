@@ -68,7 +68,10 @@ def load_medmnist(
 
 
 def medmnist_table(path: Path, numbers: np.ndarray, part: np.ndarray, class_names: tuple[str, ...] | None = None) -> pd.DataFrame:
-    """id, label and part of every image; the labels' names by the file's, and all findings where an image can have several."""
+    """id, label and part of every image; the labels' names by the file's, and all findings where an image can have several.
+
+    numbers: (n, labels an image) int. part: (n,) text. Raises DataError for a class that no set has, or that class_names does not name.
+    """
     table = pd.DataFrame({"part": part})
     table.insert(0, "id", [f"{p}-{i}" for p, i in zip(part, table.groupby("part").cumcount(), strict=True)])
     if numbers.shape[1] > 1:
@@ -85,7 +88,10 @@ def medmnist_table(path: Path, numbers: np.ndarray, part: np.ndarray, class_name
 
 
 def stream_images(path: Path) -> Iterator[np.ndarray]:
-    """The images of all parts in order, (channels, height, width) uint8, read one by one: the largest files exceed memory."""
+    """The images of all parts in order, (channels, height, width) uint8, read one by one: the largest files exceed memory.
+
+    Raises DataError for a file that lacks a part, or whose images are not two-dimensional.
+    """
     with opened_npz(path) as archive:
         for part in PARTS:
             name = f"{part}_images.npy"

@@ -109,6 +109,7 @@ def generated_ood(dataset: ImageDataset, normal: str | Sequence[str], *, seed: i
     take equal turns, and the family is the novel image's label. Both copies keep the original's group. Masks and bodies are dropped:
     the transformations move them. beside: the novel classes of another set-up whose training images these shall be too; they matter where
     a group holds both kinds of images, and are not tested here.
+    Raises DataError for a normal class that bears the name of a family, and where the data set cannot be split.
     """
     from novkit.distortions.resampling import near_identity
     from novkit.distortions.unseen import UNSEEN

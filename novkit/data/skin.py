@@ -70,6 +70,7 @@ def generate_skin(*, size: int = 64, seed: int = 0, n_benign: int = 1600, n_atyp
 
     Each image is a function of (seed, class, index) alone, so a larger set begins with the smaller one; another size shows the same
     lesions. Every image is a lesion of its own, and its own group. There are no masks: no region of a lesion is the abnormal one.
+    Raises SettingsError for a size outside 16 to 512, for a negative number of images, and for no image at all.
     """
     if not 16 <= size <= 512:
         raise SettingsError(f"size is {size}: skin images can be made with sides from 16 to 512.")

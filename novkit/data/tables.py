@@ -35,7 +35,10 @@ def read_csv(file: Path, **options: Any) -> pd.DataFrame:
 
 
 def read_table(file: Path, columns: dict[str, str]) -> pd.DataFrame:
-    """The table with the types it was written with; only numbers can be missing, an empty text stays one."""
+    """The table with the types it was written with; only numbers can be missing, an empty text stays one.
+
+    Raises DataError for a type that is none of a table's.
+    """
     table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
     for column, dtype in columns.items():
         if not _PLAIN.fullmatch(dtype):
@@ -113,7 +116,10 @@ def duplicate_report(groups: np.ndarray, joined: np.ndarray, hashes: np.ndarray)
 
 
 def choose_normal(labels: np.ndarray, normal: str | None, name: str) -> str:
-    """The label asked for; else "normal", "healthy" or "benign" where there is one; else the most frequent label."""
+    """The label asked for; else "normal", "healthy" or "benign" where there is one; else the most frequent label.
+
+    labels: (n,) text. name: the data set's, for the message. Raises DataError for a label that no image has.
+    """
     counts = pd.Series(labels).value_counts()
     if normal is not None:
         if str(normal) not in counts.index:

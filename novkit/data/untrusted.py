@@ -100,12 +100,15 @@ class Bounded(io.BufferedIOBase):
         self.most = limit if most is None else most
 
     def readable(self) -> bool:
+        """True."""
         return True
 
     def seekable(self) -> bool:
+        """True, though not from the end."""
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """At most `size` bytes; None or −1 for all up to the limit. Raises DataError for more than `most`, or beyond the limit."""
         if size is None or size < 0:
             size = self.limit - self.place
         elif size > self.most:
@@ -117,6 +120,7 @@ class Bounded(io.BufferedIOBase):
     read1 = read
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to a place, counted in bytes from the start or from here; returns it. Raises DataError beyond the limit."""
         if whence == io.SEEK_END:
             raise io.UnsupportedOperation("the end is not known")
         wanted = offset + (self.place if whence == io.SEEK_CUR else 0)
@@ -125,6 +129,7 @@ class Bounded(io.BufferedIOBase):
         return self.place
 
     def tell(self) -> int:
+        """The place, in bytes from the start."""
         return self.place
 
     def _at(self, place: int) -> None:

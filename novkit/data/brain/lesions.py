@@ -101,6 +101,7 @@ class Plan:
     push: Push | None = None
 
     def paint(self, size: int) -> tuple[Slices, Lesion]:
+        """The slices, `size` pixels a side and pushed aside where the lesion has mass effect, and the lesion on them."""
         slices = cut(self.anatomy, size, self.push)
         return slices, self.paint_on(slices)
 

@@ -183,7 +183,8 @@ def load_prepared(
     """Open a prepared data set, memory-mapped; nothing is read or prepared here, however large it is.
 
     normal, where, masks: as for a folder; `where` copies the chosen images into memory. options: those it was prepared with; where several
-    prepared versions fit, the one with the defaults. Raises DataError with the command that prepares it where it is not prepared.
+    prepared versions fit, the one with the defaults. Raises DataError with the command that prepares it where it is not prepared,
+    SettingsError for an option it does not have.
     """
     recipe, versions = recipes().get(name), prepared(name)
     known = sorted(set(recipe.options) if recipe else {option for version in versions.values() for option in version})

@@ -40,7 +40,10 @@ class Subject:
 
 
 def collect(files: Files, *, size: int, modality: str) -> Collection | None:
-    """Matched slices with tumour masks and brains; intensities are normalised inside the brain, per volume."""
+    """Matched slices with tumour masks and brains; intensities are normalised inside the brain, per volume.
+
+    Raises SettingsError for a modality that is not in MODALITIES, DataError where the subjects are too few to match slices.
+    """
     if modality not in MODALITIES:
         raise SettingsError(f"brats2019 has no modality {modality!r}: choose one of {', '.join(MODALITIES)}.")
     scans = {file.name.split(f"_{modality}.nii")[0]: file for file in files.find(f"*_{modality}.nii*")}

@@ -18,7 +18,10 @@ RESERVED = ("brain", "skin", "digits")
 
 
 def folder_recipe(folder: str | Path, name: str | None = None) -> Recipe:
-    """The recipe of one's own folder; `name` is what `load` will know it by, default the folder's. Changed files are prepared again."""
+    """The recipe of one's own folder; `name` is what `load` will know it by, default the folder's. Changed files are prepared again.
+
+    Raises SettingsError for a name that is taken or holds other than letters, digits, dot, - and _; DataError as `read_labels`.
+    """
     folder = Path(folder).expanduser().resolve()
     name = name or folder.name
     if not all(letter.isalnum() or letter in "-_." for letter in name) or name.startswith("."):

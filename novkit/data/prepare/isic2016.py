@@ -22,7 +22,10 @@ _LABELS = {"benign": "benign", "malignant": "malignant", "0.0": "benign", "1.0":
 
 
 def collect(files: Files, *, size: int) -> Collection | None:
-    """Images of the training part and, where it is there, the test part; centre-cropped to a square [O]."""
+    """Images of the training part and, where it is there, the test part; centre-cropped to a square [O].
+
+    Raises DataError where an image of the ground truth is missing.
+    """
     images = {file.stem: file for file in files.find("ISIC_*.jpg")}
     truths = {part: files.find(f"ISBI2016_ISIC_Part3_{name}_GroundTruth.csv") for part, name in (("train", "Training"), ("test", "Test"))}
     parts = [read_truth(found[0]).assign(part=part) for part, found in truths.items() if found]
@@ -39,7 +42,10 @@ def collect(files: Files, *, size: int) -> Collection | None:
 
 
 def read_truth(file: Path) -> pd.DataFrame:
-    """id and label from a ground-truth file: no header, ids with or without quotes, the label a word (training) or a number (test)."""
+    """id and label from a ground-truth file: no header, ids with or without quotes, the label a word (training) or a number (test).
+
+    Raises DataError for any other id or label.
+    """
     table = read_csv(file, header=None, names=["id", "label"], index_col=False)
     table = table.apply(lambda column: column.str.strip(" '\""))
     unknown = ~table["label"].isin(list(_LABELS))

@@ -22,7 +22,10 @@ _NAMES = (
 
 
 def collect(files: Files, *, size: int) -> Collection | None:
-    """All X-rays of the folders train, val and test, grey; centre-cropped to a square, so that no aspect ratio gives the class away [O]."""
+    """All X-rays of the folders train, val and test, grey; centre-cropped to a square, so that no aspect ratio gives the class away [O].
+
+    Raises DataError for a file whose name tells another class than its folder.
+    """
     found: dict[tuple[str, str, str], Path] = {}
     for file in files.find("*.jp*g"):
         part, folder, name = ("", "", *Path(files.relative(file)).parts)[-3:]

@@ -18,7 +18,10 @@ CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
 
 
 def collect(files: Files, *, size: int) -> Collection | None:
-    """The labelled images (stage_2_train_images). Images are square already; the view (AP or PA) goes with the class, so it is kept."""
+    """The labelled images (stage_2_train_images). Images are square already; the view (AP or PA) goes with the class, so it is kept.
+
+    Raises DataError for a table of labels that lacks a column or names another class.
+    """
     classes = files.find("stage_2_detailed_class_info.csv")
     images = {file.stem: file for file in files.find("*.dcm") if file.parent.name == "stage_2_train_images"}
     if not classes or not images:

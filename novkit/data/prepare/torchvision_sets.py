@@ -43,7 +43,7 @@ def _downloads(name: str, options: dict[str, Any]) -> tuple[Download, ...]:
 
 
 def collect(name: str, files: Files, *, size: int | None) -> Collection | None:
-    """Both parts, train and test; size None keeps the original one."""
+    """Both parts, train and test; size None keeps the original one. Raises DataError for labels that do not fit their images."""
     parts = [part for root in files.roots for part in (_cifar(root) if name == "cifar10" else _mnist(root / _CLASS[name] / "raw"))]
     if not parts:
         return None
@@ -74,7 +74,10 @@ def _mnist(folder: Path) -> Iterator[Part]:
 
 
 def read_idx(file: Path, n_axes: int) -> np.ndarray:
-    """An array of bytes in LeCun's IDX format: 0, 0, 8, the number of axes, the length of each as four bytes, and the values."""
+    """An array of bytes in LeCun's IDX format: 0, 0, 8, the number of axes, the length of each as four bytes, and the values.
+
+    Raises DataError for a file that is not in it, or has other than n_axes axes.
+    """
     with reading(file, "an IDX file", _AGAIN), opened(file) as stream:
         head = stream.read(4 + 4 * n_axes)
         if head[:4] != bytes([0, 0, 8, n_axes]):
