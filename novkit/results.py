@@ -67,7 +67,8 @@ def add_record(
 
     scores: the test images' scores. history: the epochs of training, for curves.
     examples: arrays of a small fixed panel of test images, see docs/results.md.
-    Returns the record as stored, with the name of its scores.
+    Returns the record as stored, with the name of its scores. Raises DataError where record and scores are not of the same run,
+    StoredFileError where the folder cannot be read or written.
     """
     if len(scores) != record.n_test:
         raise DataError(f"The record counts {record.n_test} test images but there are {len(scores)} scores: pass those of the same run.")
@@ -102,7 +103,7 @@ def arrange_records(folder: str | Path, last: Iterable[Record]) -> None:
 
 
 def load_scores(folder: str | Path, record: Record) -> Scores:
-    """The test images and scores of a stored record."""
+    """The test images and scores of a stored record. Raises StoredFileError where it has none, or they are missing or damaged."""
     if not record.scores:
         raise StoredFileError(f"The run {record.run} was stored without scores: measure it again.")
     path = _inside(Path(folder), record.scores, f"The run {record.run}")
@@ -118,7 +119,7 @@ def load_scores(folder: str | Path, record: Record) -> Scores:
 
 
 def load_history(folder: str | Path, record: Record) -> list[dict[str, Any]] | None:
-    """The epochs of a run's training, None where none were stored."""
+    """The epochs of a run's training, None where none were stored. Raises StoredFileError where they are damaged."""
     path = Path(folder) / "curves" / f"{record.run}.json"
     if not path.exists():
         return None

@@ -24,7 +24,7 @@ def tertile_dots(table: pd.DataFrame, *, title: str = "AUROC by size of the abno
 
     table: one row for each name and tertile; columns name (drawn in order of first appearance), tertile (small, medium, large), mean, and
     sd (over seeds; NaN for one), or low and high. Optional: method (an id, for the colour), seeds (each seed's AUROC), area_low and
-    area_high (shares of the image).
+    area_high (shares of the image). Raises DataError for no rows, a missing column or another tertile.
     """
     _check_columns(table, ["name", "tertile", "mean"], "sd" if "low" not in table else "high")
     unknown = set(table["tertile"]) - set(TERTILES)
@@ -60,6 +60,7 @@ def ablation_dots(table: pd.DataFrame, *, default: str = "default", title: str =
 
     table: columns group, name (each once), and for each metric auroc and pixel_average_precision `<metric>_mean`, `<metric>_sd` (over
     seeds) and optionally `<metric>_seeds` (each seed's value); NaN where there is no map. default: the name of the row to compare with.
+    Raises DataError for no rows, a missing column, a name that stands twice or no default.
     """
     _check_columns(table, ["group", "name", *(f"{metric}_{part}" for metric in METRICS for part in ("mean", "sd"))])
     if table["name"].duplicated().any():
@@ -126,7 +127,7 @@ def distribution_grid(panels: Sequence[DistributionPanel], *, title: str = "Scor
     """Score distributions, one row a data set, one column a method, normal against novel; the arrangement of Figure 3 in Chen et al. 2025.
 
     Rows and columns follow the panels' order; a pair that is not given stays empty. Every panel names its data, and says where they are
-    synthetic; its AUROC is the one passed in.
+    synthetic; its AUROC is the one passed in. Raises DataError for no panels, or two of the same method on the same data.
     """
     if not panels:
         raise DataError("There are no scores to draw: pass at least one panel.")

@@ -22,7 +22,7 @@ def score_distributions(
     panels: scores under a method id or any name, one panel each, side by side; or one run's scores.
     bins: equal bins over a panel's scores, fewer where a class has few images. A long upper tail (above the 99.5th percentile) is gathered
     in the last bin; the axis says so. More than six novel classes are drawn as one.
-    threshold: marked where given (for a single panel).
+    threshold: marked where given (for a single panel). Raises DataError where there is no run.
     """
     named = {"": panels} if isinstance(panels, Scores) else dict(panels)
     if not named:

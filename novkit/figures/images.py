@@ -26,7 +26,10 @@ _GAP = 6
 def gallery(
     images: np.ndarray, captions: Sequence[str], *, title: str = "Images", columns: int = 6, masks: np.ndarray | None = None
 ) -> go.Figure:
-    """A contact sheet of images (n, channels, height, width), each under its caption; masks (n, height, width) are outlined."""
+    """A contact sheet of images (n, channels, height, width), each under its caption; masks (n, height, width) are outlined.
+
+    Raises DataError for captions or masks that are not one an image.
+    """
     pictures = with_outlines(as_pictures(images), masks)
     columns = min(columns, len(pictures))
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
@@ -37,7 +40,10 @@ def gallery(
 
 
 def reconstructions(images: np.ndarray, restored: np.ndarray, captions: Sequence[str], *, title: str = "Reconstructions") -> go.Figure:
-    """Image, reconstruction and residual |x − x̂| (mean over channels), one column an image. All (n, channels, height, width)."""
+    """Image, reconstruction and residual |x − x̂| (mean over channels), one column an image. All (n, channels, height, width).
+
+    Raises DataError for shapes that differ.
+    """
     x, x_hat = _unit(images), _unit(restored)
     if x.shape != x_hat.shape:
         raise DataError(f"Images of shape {x.shape} but reconstructions of {x_hat.shape}: they must be the same.")
@@ -53,7 +59,10 @@ def reconstructions(images: np.ndarray, restored: np.ndarray, captions: Sequence
 def novelty_maps(
     images: np.ndarray, maps: np.ndarray, captions: Sequence[str], *, masks: np.ndarray | None = None, title: str = "Novelty maps"
 ) -> go.Figure:
-    """Image and novelty map, one column an image; masks (n, height, width) outline the truth on both. Maps share one colour scale."""
+    """Image and novelty map, one column an image; masks (n, height, width) outline the truth on both. Maps share one colour scale.
+
+    maps: (n, height, width). Raises DataError for maps of another shape, and for masks that are not one an image.
+    """
     if len(maps) != len(images) or np.ndim(maps) != 3:
         raise DataError(f"{len(images)} images but maps of shape {np.shape(maps)}: give (n, height, width).")
     values = np.asarray(maps, dtype=np.float64)
@@ -99,7 +108,10 @@ def in_colours(values: np.ndarray, *, low: float, high: float | None = None) -> 
 
 
 def with_outlines(pictures: list[np.ndarray], masks: np.ndarray | None) -> list[np.ndarray]:
-    """Draw each mask's edge, two pixels wide, just outside it: the abnormality itself stays uncovered."""
+    """Draw each mask's edge, two pixels wide, just outside it: the abnormality itself stays uncovered.
+
+    masks: (n, height, width) bool; None draws nothing. Raises DataError for masks that are not one a picture.
+    """
     if masks is None:
         return pictures
     if len(masks) != len(pictures):

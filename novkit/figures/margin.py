@@ -43,6 +43,7 @@ def margin_animation(
 
     centre: (2,), the origin of the picture at every moment, also before it was set. radius: R, the margin of the *squared* distance;
     the circle is √R. step: what the moments' labels count. The figure shows the last moment; a slider and a play button show the others.
+    Raises DataError for no moments, moments of different groups, embeddings that are not (n, 2), and more groups than can be told apart.
     """
     if not moments:
         raise DataError("There are no moments to draw: record at least one epoch.")
@@ -74,7 +75,7 @@ def margin_animation(
 def distance_histograms(squared: Mapping[str, ArrayLike], *, radius: float, title: str, height: int = 380) -> go.Figure:
     """How far each group of images is from the centre, whatever the embedding's dimension: densities of √d, and the edge at √R.
 
-    squared: name -> squared distances d (n,). radius: R.
+    squared: name -> squared distances d (n,). radius: R. Raises DataError for no groups and for more than can be told apart.
     """
     if not squared or len(squared) > len(_LOOKS):
         raise DataError(f"{len(squared)} groups of distances: give between 1 and {len(_LOOKS)}.")

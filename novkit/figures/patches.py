@@ -42,6 +42,7 @@ def patch_story(
     patch_scores: (n, P), patches row by row; grid: (rows, columns, patch side in pixels), P = rows × columns.
     The top_k highest patches are outlined in the dimmed image and numbered by rank, 1 = most abnormal; ties keep the patches' order.
     Residuals share one colour scale, maps another; the captions state the values of their darkest and brightest colours.
+    Raises DataError for shapes that do not fit each other, and for captions that are not one an image.
     """
     scores = np.asarray(patch_scores, dtype=np.float64)
     errors, maps = np.asarray(residual, dtype=np.float64), np.asarray(novelty_map, dtype=np.float64)
@@ -161,6 +162,7 @@ def rank_weight_curve(
     """The weight of every rank for several τ, both axes logarithmic: one patch alone where τ is near 0, all alike where it is large.
 
     Weights are those of `novkit.patchgan.ranking.rank_weights`, mean 1 over the n_patches patches of an image.
+    Raises DataError unless n_patches ≥ 1 and all τ, at least one, are positive.
     """
     if n_patches < 1 or not len(taus) or min(taus) <= 0:
         raise DataError(f"{n_patches} patches and τ of {tuple(taus)}: give at least one patch and positive τ.")
@@ -206,6 +208,7 @@ def patch_score_histogram(
 
     patch_scores: (n, P). labels: (n,) 0 normal, 1 novel. truth: (n, P) bool, patches that touch the abnormality; parts the novel images'
     patches into those inside and outside. Each group's density integrates to 1 over bins that all share.
+    Raises DataError for shapes that do not fit each other.
     """
     scores, label = np.asarray(patch_scores, dtype=np.float64), np.asarray(labels)
     if scores.ndim != 2 or label.shape != scores.shape[:1]:
@@ -256,6 +259,7 @@ def score_build_up(
 
     patch_scores: (n, P), a few images. captions: their names. labels: 0 normal, 1 novel, for the colours.
     The last point is the image score A(x) = Σ_i w_i s_(i) / P of `novkit.patchgan.ranking.image_score`.
+    Raises DataError for no scores, scores of another shape, τ ≤ 0, and captions or labels that are not one an image.
     """
     scores = np.asarray(patch_scores, dtype=np.float64)
     if scores.ndim != 2 or not scores.size or not tau > 0:

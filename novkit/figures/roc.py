@@ -15,6 +15,7 @@ def roc_curves(
     """One curve a method, best first; its AUROC and 95 % interval stand in the legend.
 
     methods: scores under a method id or any name; several runs (seeds) of one method are averaged at equal false-positive rates.
+    Raises DataError for no methods, and as `mean_auroc`.
     """
     if not methods:
         raise DataError("There are no scores to draw: pass at least one method.")

@@ -13,7 +13,11 @@ _GAP = 2  # pixels between images
 
 
 def contact_sheet(dataset: ImageDataset, *, columns: int = 10, least_side: int = 96) -> Image.Image:
-    """One row a class, one image a group, in the order of the table; small images are enlarged without smoothing."""
+    """One row a class, one image a group, in the order of the table; small images are enlarged without smoothing.
+
+    columns: most images a class, at least 1. least_side: pixels that an image is at least high. Returns an RGB picture, classes from top to
+    bottom in the order in which they first occur.
+    """
     rows = []
     for label in dict.fromkeys(dataset.labels):
         of_class = dataset.table[dataset.labels == label]
@@ -30,6 +34,6 @@ def contact_sheet(dataset: ImageDataset, *, columns: int = 10, least_side: int =
 
 
 def write_contact_sheet(dataset: ImageDataset, path: str | Path, *, columns: int = 10) -> Path:
-    """Write the sheet as PNG; returns its path."""
+    """Write `contact_sheet`, at most `columns` images a class, as a PNG; returns its path. StoredFileError where the system refuses."""
     write_image(path, contact_sheet(dataset, columns=columns), "PNG")
     return Path(path)

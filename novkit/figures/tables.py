@@ -14,7 +14,7 @@ from novkit.records import SETUPS
 def auroc_dots(table: pd.DataFrame, *, title: str = "AUROC by method") -> go.Figure:
     """A dot with its 95 % interval for each method, one panel for each set-up (and case); small dots are the single seeds.
 
-    table: what `novkit.results.auroc_intervals` gives, for one data set.
+    table: what `novkit.results.auroc_intervals` gives, for one data set. Raises DataError where it has no rows.
     """
     if table.empty:
         raise DataError("There are no results to draw: pass at least one row.")
@@ -90,7 +90,7 @@ def _add_dot(figure: go.Figure, line, row: int, column: int) -> None:
 def auroc_table(table: pd.DataFrame, *, title: str = "AUROC by method") -> go.Figure:
     """The same numbers as a table, methods down, set-ups (and cases) across; the best of each column is bold, upper bounds are marked.
 
-    table: what `novkit.results.auroc_intervals` gives, for one data set.
+    table: what `novkit.results.auroc_intervals` gives, for one data set. Raises DataError where it has no rows.
     """
     if table.empty:
         raise DataError("There are no results to show: pass at least one row.")

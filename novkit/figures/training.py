@@ -17,7 +17,7 @@ def training_curves(epochs: Sequence[Mapping[str, Any]], *, title: str = "Traini
     """One panel for each recorded value: training solid, validation ("val_" before the name) dashed, the kept epoch starred.
 
     epochs: what `History.epochs` holds, one mapping an epoch. Phases are shaded in turn and named. Axes are logarithmic where a value stays
-    above 0 and spans more than two decades.
+    above 0 and spans more than two decades. Raises DataError where there are no epochs, or no numbers in them.
     """
     if not epochs:
         raise DataError("There are no epochs to draw: train first.")

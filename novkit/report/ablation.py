@@ -17,7 +17,10 @@ from novkit.results import METHODS, load_results
 
 
 def write_ablation(folder: str | Path, command: str) -> Path:
-    """Write ablation.html, figure and table, into a results folder of `novkit ablate`; returns its path."""
+    """Write ablation.html, figure and table, into a results folder of `novkit ablate`; returns its path.
+
+    command: what made the results, to be shown. Raises StoredFileError where the folder holds no usable results, or none of the default.
+    """
     folder = Path(folder)
     records = load_results(folder)
     if not any(record.variant == "" for record in records):
@@ -55,7 +58,10 @@ def _html(table: pd.DataFrame) -> str:
 
 
 def ablation_markdown(folder: str | Path) -> str:
-    """The same table for a Markdown page."""
+    """The same table for a Markdown page: AUROC, its difference to the default with 95 % interval, pixel AP and Dice, a row each choice.
+
+    folder: a results folder of `novkit ablate` that holds the default's run. Raises as `load_results`.
+    """
     records = load_results(folder)
     lines = ["| choice | changed to | AUROC | difference [95 %] | pixel AP | Dice |", "|---|---|---:|---:|---:|---:|"]
     for row in ablation_table(folder, records).to_dict("records"):

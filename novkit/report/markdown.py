@@ -107,7 +107,10 @@ TABLES: dict[str, Callable[..., str]] = {
 
 
 def make_table(table: str, folder: str | Path, command: str) -> str:
-    """One of TABLES, from a results folder."""
+    """One of TABLES as Markdown, from a results folder. command: what makes the results again, stated below most tables.
+
+    Raises SettingsError for another table, StoredFileError where the folder holds no usable results.
+    """
     if table not in TABLES:
         raise SettingsError(f"There is no table {table!r}: choose one of {', '.join(TABLES)}.")
     records = load_results(folder)

@@ -51,7 +51,10 @@ def range_text(values: Iterable[float]) -> str:
 
 
 def command_text(records: Sequence[Record]) -> str:
-    """The command that measures these runs again."""
+    """The command that measures these runs again, names quoted as a shell takes them.
+
+    records: at least one, all of one profile. FOLDER stands for the path of data that are not embedded.
+    """
     profile, datasets = records[0].profile, {r.dataset for r in records}
     seeds, methods = len({r.seed for r in records}), [m for m in METHODS if any(r.method == m for r in records)]
     chosen = [] if set(methods) == set(REPRODUCED) else [f"--method {m}" for m in methods]

@@ -43,7 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: the plain functions need no ipywidgets, and whoever lacks it is told what to install."""
+    """Import on first use: the plain functions need no ipywidgets, and whoever lacks it is told what to install, in a NovkitError."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -44,12 +44,14 @@ class DistortionExplorer(Explorer):
         self.show()
 
     def change(self, **fields: Any) -> None:
+        """Set fields of the state, then show it; another family begins with its first kind."""
         if "family" in fields:
             fields["kind"] = FAMILIES[fields["family"]][0]
         self.state = replace(self.state, **fields)
         self.show()
 
     def show(self) -> None:
+        """Draw the image beside itself transformed, and show the controls that the family has."""
         state, image = self.state, self.images[self.state.image]
         changed = distorted(image, state)
         figure = distortion_figure(image, state, changed)

@@ -42,6 +42,7 @@ class DistortionState:
 
     strength, zoom, equal_detail: as in TrainingFamily, with every image at the full strength. window: radius of the round window that the
     map acts in, in half image sides; 0: the whole image. severity: of the unseen families, 1 as tested.
+    Raises SettingsError for an unknown family or kind, and for a value outside LIMITS.
     """
 
     image: int = 0

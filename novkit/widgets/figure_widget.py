@@ -63,5 +63,6 @@ class FigureWidget(go.FigureWidget):
     _esm = _SCRIPT
 
     def open(self) -> None:
+        """Meet the browser; nothing happens before the figure is `complete`."""
         if self.complete:
             super().open()

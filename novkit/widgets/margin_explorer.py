@@ -27,6 +27,7 @@ class MarginExplorer(Explorer):
         self.show()
 
     def show(self) -> None:
+        """Draw the chosen snapshot, and the image of the chosen point."""
         s, state = self.snapshots, self.state
         figure = margin_figure(s, state)
         self.canvas.draw(figure)

@@ -23,7 +23,10 @@ _HEIGHT = 520
 
 @dataclass(frozen=True, kw_only=True)
 class MarginState:
-    """step: which snapshot, from 0. groups: those drawn. image: the row whose picture is shown, −1 for none."""
+    """step: which snapshot, from 0. groups: those drawn. image: the row whose picture is shown, −1 for none.
+
+    Raises SettingsError for a negative step and for groups that are not in GROUPS.
+    """
 
     step: int = 0
     groups: tuple[str, ...] = GROUPS

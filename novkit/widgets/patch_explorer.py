@@ -37,6 +37,7 @@ class PatchExplorer(Explorer):
     detector: a fitted PatchGan, or precomputed PatchScores, or a mapping {(patch side, mask share): either} of runs with other patches and
     masks: these alone can be chosen, nothing is interpolated between them. images: (n, channels, height, width). masks: (n, height, width)
     bool, the truth. labels: a name for each image.
+    Raises DataError for no run, runs on other images, and masks or labels that do not fit the images.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class PatchExplorer(Explorer):
         self.show()
 
     def change(self, **fields: Any) -> None:
+        """Set fields of the state, then show it. run: (patch side, mask share), both at once; what is lit is kept within its patches."""
         if "run" in fields:
             fields["patch"], fields["mask_share"] = fields.pop("run")
         state = replace(self.state, **fields)
@@ -82,6 +84,7 @@ class PatchExplorer(Explorer):
         self.show()
 
     def show(self) -> None:
+        """Draw image, ranking and build-up, and let the controls reach as far as there are patches."""
         state = self.state
         run = self._run(state)
         figure = self._figure(state)

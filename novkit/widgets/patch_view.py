@@ -44,7 +44,7 @@ class PatchState:
     """image: which, from 0. patch, mask_share: which precomputed run (patch side in pixels, hidden share).
 
     how: "ranked", "top_k", "mean" or "max". tau: τ of "ranked". top_k: k of "top_k". lit: patches of the ranking that are lit, from 0.
-    truth: outline the truth.
+    truth: outline the truth. Raises SettingsError for another `how`, τ ≤ 0, k < 1, and a negative image or lit.
     """
 
     image: int = 0
@@ -78,10 +78,12 @@ class Ranking:
 
     @property
     def build_up(self) -> np.ndarray:
+        """(P,) float64: what the first patches of the ranking add up to."""
         return np.cumsum(self.weights * self.scores)
 
     @property
     def image_score(self) -> float:
+        """A(x), where the build-up ends."""
         return float(self.build_up[-1])
 
 
@@ -131,6 +133,7 @@ def patch_figure(image: np.ndarray, scores: PatchScores, state: PatchState, mask
     """The image with its grid, the lit patches and the truth; the ranked scores with their weights; and how the image score builds up.
 
     image: (channels, height, width). mask: (height, width) bool, the truth. The second trace is the lit patches, for clicks.
+    Raises DataError for an image that the scores are not of.
     """
     check_images(image[None])
     if state.image >= len(scores.scores):

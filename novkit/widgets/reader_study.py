@@ -58,6 +58,7 @@ class ReaderStudy:
 
     @property
     def finished(self) -> bool:
+        """Whether all images are marked."""
         return self.current is None
 
     def mark(self, novel: bool) -> None:
@@ -125,7 +126,8 @@ def readers_on_roc(
 ) -> go.Figure:
     """ROC curves with a dot for each reader, and for each dot the 95 % intervals of both rates.
 
-    curves: (y, score) under a method id or any name; the AUROC stands in the legend. readers: rates under a name.
+    curves: (y, score), (n,) each, y 0 normal, 1 novel, under a method id or any name; the AUROC stands in the legend. readers: rates under
+    a name. Raises as `novkit.evaluation.auroc`.
     """
     figure = go.Figure()
     figure.add_trace(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GRID, "width": 2}, hoverinfo="skip", showlegend=False))
@@ -244,7 +246,7 @@ class ReaderPanel(anywidget.AnyWidget):
     """Shows the images of a study one by one, with buttons and keys.
 
     Arrow left or n says normal, arrow right or v novel, backspace goes back. images: (study.n, channels, height, width).
-    Nothing of the truth reaches the browser. then: what to do when all are marked.
+    Nothing of the truth reaches the browser. then: what to do when all are marked. Raises DataError for another number of images.
     """
 
     _esm = _SCRIPT

@@ -55,6 +55,7 @@ class ScoreExplorer(Explorer):
     # ---- what follows from a choice ------------------------------------------------------------------------------
 
     def change(self, **fields: Any) -> None:
+        """Set fields of the state, then show it; another data set, case or seed brings its own runs, another selection its own images."""
         state = replace(self.state, **fields)
         if {"dataset", "case", "seed", "methods"} & fields.keys():
             state = self._with_runs(state)
@@ -96,6 +97,7 @@ class ScoreExplorer(Explorer):
     # ---- drawing -------------------------------------------------------------------------------------------------
 
     def show(self) -> None:
+        """Draw distributions, ROC curves, what follows from the threshold, and the selection with its images."""
         self.shown = self._shown(self.state)
         spec = scores_spec(self.shown, self.state)
         self.canvas.draw(spec)

@@ -28,6 +28,7 @@ class ScoreState:
     bins: of a histogram, from 2 on. density: heights are densities, else counts. log_scores, log_heights: logarithmic axes.
     selected: the shares of images between which the selection lies, 0 ≤ low ≤ high ≤ 1, by the scores of selected_method.
     selected_classes: names as drawn. shown: ids picked from the list of the selection; none: its first ones.
+    Raises SettingsError for a value outside its range.
     """
 
     dataset: str
@@ -90,7 +91,7 @@ def class_looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
 def threshold_at(score: ArrayLike, share: float) -> float:
     """The threshold t at which a share of the images has score ≤ t, rounded to whole images; an image is called novel where score > t.
 
-    share 0 calls every image novel, 1 none. Images with equal scores are never parted.
+    share 0 calls every image novel, 1 none. Images with equal scores are never parted. Raises DataError where there are no scores.
     """
     ordered = np.sort(np.asarray(score, dtype=np.float64))
     if not len(ordered):
@@ -222,7 +223,10 @@ def bin_edges(score: ArrayLike, bins: int, log_scores: bool = False) -> tuple[np
 
 
 def bin_of(score: ArrayLike, edges: np.ndarray) -> np.ndarray:
-    """(n,) which bin each score falls in: (left, right], the first with its left edge, the last with all above."""
+    """(n,) int in [0, bins): which bin each score falls in: (left, right], the first with all below, the last with all above.
+
+    edges: (bins + 1,) in ascending order, as `bin_edges` gives them.
+    """
     return np.clip(np.searchsorted(edges, np.asarray(score), side="left") - 1, 0, len(edges) - 2)
 
 

@@ -121,7 +121,8 @@ def record_snapshots(
 
     X_normal, X_normal_val: what `fit` takes. X_shown: held-out ID images to be watched. X_novel: novel images to be watched, with a class
     each. All (n, channels, height, width). Watched images are looked at, never learnt from. Each is transformed once, by the detector's own
-    family, drawn from its seed.
+    family, drawn from its seed. Raises DataError for labels that are not one a novel image and for a training that had been finished
+    before, and as `fit`.
     """
     settings = detector.Settings.quick() if detector.settings is None else detector.settings
     shown = to_tensor(check_images(X_shown, what="X_shown"))
