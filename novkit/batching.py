@@ -45,6 +45,10 @@ class Step:
 class Batches:
     """Shuffled batches of images on the device; with several processes, this one's share of each.
 
+    images: (n, channels, height, width), uint8, uint16 or float32 in [0, 1]. batch_size: images a step, over all processes together.
+    seed: the order follows from it. least_steps: of an epoch; the images are gone through several times to reach them. len: steps an epoch.
+    Raises DataError for fewer images than a step needs (two for each process, or batch_size where that is less), SettingsError for a
+    batch_size that gives one of several processes fewer than two.
     On CUDA the images stay on the device where they fill no more than a third of what is free there.
     """
 

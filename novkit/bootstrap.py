@@ -19,7 +19,10 @@ Case = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def resampled_auroc(cases: Sequence[Case], n_resamples: int, seed: int) -> np.ndarray:
-    """AUROC of every case in every resample, (cases, n_resamples); NaN where a resample leaves a case without one of its classes."""
+    """AUROC of every case in every resample, (cases, n_resamples); NaN where a resample leaves a case without one of its classes.
+
+    Raises DataError for no cases and for n_resamples < 1.
+    """
     if not cases:
         raise DataError("There is no run to evaluate: pass at least one.")
     if n_resamples < 1:
@@ -125,7 +128,7 @@ def weighted_auroc(y: np.ndarray, score: np.ndarray) -> Callable[[np.ndarray], n
 
 
 def interval_ends(values: np.ndarray) -> tuple[float, float]:
-    """The percentile interval of resampled values, resamples that lack a class left out."""
+    """The percentile interval of resampled values (n_resamples,), NaN left out. Raises DataError where all are NaN."""
     if np.isnan(values).all():
         raise DataError("No resample holds both classes in every run: there are too few groups for an interval.")
     low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

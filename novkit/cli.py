@@ -10,6 +10,7 @@ import typer
 from novkit.errors import NovkitError, SettingsError
 from novkit.teaching.commands import register as register_teaching
 
+# --help shows a command's docstring up to its \f
 app = typer.Typer(help="Novelty detection in medical images, taught and reproduced.", no_args_is_help=True, add_completion=False)
 data_app = typer.Typer(help="Data sets: what there is, what is in one, and getting one ready.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
@@ -86,7 +87,10 @@ def reproduce(
     device: Device = "auto",
     workers: Workers = None,
 ) -> None:
-    """Train, score and report. What is done already is skipped; a killed run goes on."""
+    """Train, score and report. What is done already is skipped; a killed run goes on.\f
+
+    Raises SettingsError for options that do not go together.
+    """
     from novkit import experiments
     from novkit.report import write_report
     from novkit.seeding import RESERVED_SEEDS
@@ -282,7 +286,10 @@ def prepare(
         bool, typer.Option("--unverified", help="Go on with files that are not, or not all, the published ones.")
     ] = False,
 ) -> None:
-    """Get a data set ready, so that it opens at once later; what is ready already is left as it is."""
+    """Get a data set ready, so that it opens at once later; what is ready already is left as it is.\f
+
+    Raises SettingsError for options that this kind of data set does not take.
+    """
     from novkit.data.prepare import prepare as prepare_set
     from novkit.data.prepare import recipes
     from novkit.data.prepare.folder import folder_recipe

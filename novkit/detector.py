@@ -112,7 +112,9 @@ class Detector(OutlierMixin, BaseEstimator):
         X_normal: (n, channels, height, width), uint8, uint16 or float32 in [0, 1].
         X_normal_val: held-out normal images: they choose the epoch and calibrate the score. None holds out a fifth of `X_normal`.
         X_threshold: further normal images that set `threshold_`. None takes every second image of `X_normal_val` for it.
-        Raises DataError for images that cannot be learnt from, TrainingError where training collapsed.
+        Raises DataError for images that cannot be learnt from and for a false_positive_rate outside (0, 1), SettingsError for settings that
+        cannot work on images of this size (patches, convolutions), a device that is not there or a `workdir` of another training,
+        TrainingError where training collapsed, StoredFileError for a checkpoint that cannot be written.
         """
         train = check_images(X_normal, varied=True, what="X_normal")
         channels, height, width = (int(side) for side in train.shape[1:])
@@ -151,7 +153,11 @@ class Detector(OutlierMixin, BaseEstimator):
 
     @memory_kept()
     def components(self, X: ArrayLike | Tensor) -> dict[str, np.ndarray]:
-        """The novelty score under "score" and what it is made of (probability, distance, …), each (n,) or (n, patches), float64."""
+        """The novelty score under "score" and what it is made of (probability, distance, …), each (n,) or (n, patches), float64.
+
+        Raises NotFittedError before `fit`, DataError for images of another shape or range than those fitted on, TrainingError for scores
+        that are not finite. What else takes X raises the first two as well.
+        """
         found = self._components(self._checked(X))
         if not np.isfinite(found["score"]).all():
             raise TrainingError(f"{self.method} gives scores that are NaN or infinite: fit it again.")
@@ -279,5 +285,6 @@ class Detector(OutlierMixin, BaseEstimator):
         return None if self.workdir is None else Path(self.workdir) / phase
 
     def discard_checkpoints(self) -> None:
+        """Delete `workdir`, once it is no longer needed; nothing happens where there is none."""
         if self.workdir is not None:
             shutil.rmtree(self.workdir, ignore_errors=True)

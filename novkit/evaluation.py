@@ -22,6 +22,7 @@ class Scores:
 
     id, group, condition: (n,) text: the image, its patient or lesion, its class name. label: (n,) int, 0 normal, 1 novel.
     score: (n,) float64. components: what the score is made of, (n,) or (n, patches) each. area: (n,) share of the image marked as abnormal.
+    Raises DataError where their lengths differ.
     """
 
     id: np.ndarray
@@ -103,6 +104,8 @@ class TertileAuroc:
 def auroc(y: ArrayLike, score: ArrayLike) -> float:
     """Area under the ROC curve: the chance that a novel image scores above a normal one, ties counting half. In [0, 1].
 
+    y: (n,) 0 normal, 1 novel. score: (n,). Raises DataError (one class only, NaN, lengths that differ), TrainingError (a constant score).
+
     >>> auroc([0, 0, 1], [1.0, 3.0, 3.0])  # one win, one tie
     0.75
     """
@@ -111,6 +114,8 @@ def auroc(y: ArrayLike, score: ArrayLike) -> float:
 
 def fpr_at_tpr(y: ArrayLike, score: ArrayLike, tpr: float = 0.95) -> float:
     """The smallest share of normal images called novel at a threshold that finds at least `tpr` of the novel ones. In [0, 1].
+
+    Raises DataError unless 0 < tpr ≤ 1, and as `auroc`.
 
     >>> fpr_at_tpr([0, 0, 0, 0, 1], [1.0, 2.0, 3.0, 4.0, 2.5])  # at 2.5, two of four normal images are called novel
     0.5
@@ -122,7 +127,7 @@ def fpr_at_tpr(y: ArrayLike, score: ArrayLike, tpr: float = 0.95) -> float:
 
 
 def roc(y: ArrayLike, score: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """False- and true-positive rates, from (0, 0) to (1, 1), corners only."""
+    """False- and true-positive rates, from (0, 0) to (1, 1), corners only. Raises as `auroc`."""
     false_positive, true_positive, _ = roc_curve(*_checked(y, score))
     return false_positive, true_positive
 
@@ -154,6 +159,7 @@ def auroc_by_tertile(y: ArrayLike, score: ArrayLike, area: ArrayLike) -> list[Te
     """AUROC for small, medium and large abnormalities, each against all normal images.
 
     area: (n,) size of the abnormality, in any unit; read for novel images only. Novel images without a size (NaN or ≤ 0) are left out.
+    Raises DataError where areas differ too little to make three parts, and as `auroc`.
     """
     labels, values = _checked(y, score)
     size = np.asarray(area, dtype=np.float64)
@@ -266,6 +272,7 @@ def pixel_metrics(maps: ArrayLike, masks: ArrayLike, body: ArrayLike | None = No
     body: (n, height, width) bool, the pixels that count; None for all.
     PRO: the share of each connected region (8 neighbours) that is found, averaged over regions, against the false-positive rate over all
     normal pixels; the area up to 30 % of it, divided by 0.3 (Bergmann et al. 2020).
+    Raises DataError for shapes that differ, NaN, or pixels of one class only; TrainingError for constant maps.
     """
     values, truth = np.asarray(maps), np.asarray(masks, dtype=bool)
     if values.ndim != 3 or values.shape != truth.shape:

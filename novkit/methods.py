@@ -45,7 +45,10 @@ def method_class(method: str) -> type[Detector]:
 
 
 def make_detector(method: str, profile: str = "quick", *, changes: dict[str, Any] | None = None, **arguments: Any) -> Detector:
-    """An unfitted detector with the settings of a profile ("quick" or "paper"), some of them changed; `arguments` go to its constructor."""
+    """An unfitted detector with the settings of a profile ("quick" or "paper"), some of them changed; `arguments` go to its constructor.
+
+    Raises SettingsError for an unknown method, profile or setting, and for values that the settings refuse.
+    """
     kind = method_class(method)
     if profile not in ("quick", "paper"):
         raise SettingsError(f"There is no profile {profile!r}: choose quick or paper.")

@@ -31,6 +31,7 @@ class LoopSettings:
     precision: "no" (float32), "bf16" (CUDA only), "auto" (bf16 where the GPU computes in it, else float32).
     least_steps: of an epoch; a small set is gone through several times to reach them, so that an epoch means the same learning everywhere.
     checkpoint_seconds: a checkpoint is written at the first end of an epoch this long after the last one, and at the end.
+    Raises SettingsError unless epochs, batch_size, least_steps ≥ 1 and gradient_clip > 0 (or None), and for another precision.
     """
 
     epochs: int

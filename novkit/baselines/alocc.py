@@ -32,7 +32,10 @@ from novkit.training import Objective, Step
 
 @dataclass(frozen=True, kw_only=True)
 class AloccSettings(AutoencoderSettings):
-    """The autoencoder's settings for R, and what makes it adversarial (Sabokrou et al. 2018)."""
+    """The autoencoder's settings for R, and what makes it adversarial (Sabokrou et al. 2018).
+
+    Raises SettingsError for a negative reconstruction_weight or noise, and as AutoencoderSettings.
+    """
 
     reconstruction_weight: float = 0.4  # [P] λ
     noise: float = 0.1  # [O] σ of the noise on R's input, in units of the [0, 1] range

@@ -24,7 +24,10 @@ GIVEN_UP = 3  # epochs without a gradient that would lead on
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderSettings(Presets):
-    """Settings of the autoencoder baseline. Network and optimiser are TEND's stage 1 [C]; the bottleneck is [O]."""
+    """Settings of the autoencoder baseline. Network and optimiser are TEND's stage 1 [C]; the bottleneck is [O].
+
+    Raises SettingsError for latent < 1. Epochs, batch size, steps and precision are checked in `fit`, as LoopSettings says.
+    """
 
     width: int = 16  # [C] channels of the first convolution
     latent: int = 64  # [O] numbers an image is squeezed into; swept in the latent-size table
@@ -55,7 +58,11 @@ def bottleneck_autoencoder(shape: tuple[int, int, int], width: int, latent: int)
 
 
 def run_training(detector: Detector, part: str, objective: Objective, images: np.ndarray, val: np.ndarray, epochs: int) -> History:
-    """The training loop as a baseline's settings, seed, device and folder say; `part` names what is trained."""
+    """The training loop as a baseline's settings, seed, device and folder say.
+
+    detector: its `settings_` must be set. part: what is trained, in a word; seed and checkpoints' folder follow from it.
+    images, val: (n, channels, height, width), uint8, uint16 or float32 in [0, 1]. epochs: at least 1. Raises as `novkit.training.train`.
+    """
     s: AutoencoderSettings = detector.settings_
     return train(
         objective,
@@ -134,7 +141,10 @@ def draws_one_picture(autoencoder: nn.Module, images: np.ndarray) -> bool:
 
 
 def place(network: nn.Module, device: str | torch.device) -> torch.device:
-    """Move a fitted network to where the detector scores; returns that device."""
+    """Move a fitted network to where the detector scores, in evaluation mode and channels-last; returns that device.
+
+    device: "auto", "cpu", "cuda", "mps" or a torch.device. Raises SettingsError for one that this machine does not have.
+    """
     chosen = pick_device(device)
     network.to(device=chosen, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return chosen

@@ -29,7 +29,11 @@ OBJECTIVES = ("one-class", "soft-boundary")
 
 @dataclass(frozen=True, kw_only=True)
 class DeepSvddSettings(AutoencoderSettings):
-    """The autoencoder's settings, and the sphere's (Ruff et al. 2018). The epochs are shared between the two stages [O]."""
+    """The autoencoder's settings, and the sphere's (Ruff et al. 2018). The epochs are shared between the two stages [O].
+
+    Raises SettingsError unless 0 < epochs_autoencoder < epochs, 0 ≤ warmup < the rest of them and 0 < nu < 1, for an unknown objective, and
+    as AutoencoderSettings.
+    """
 
     objective: str = "one-class"  # [P] "one-class" | "soft-boundary"
     epochs_autoencoder: int = 25  # [O] of `epochs`, spent on pretraining; the sphere gets the rest
@@ -96,6 +100,7 @@ class SphereLearning(Objective):
         return self.settings.objective == "soft-boundary"
 
     def phase(self, epoch: int) -> str:
+        """The warm-up, while the boundary is soft and its radius not yet set, else the sphere."""
         return "warm-up" if self._soft and epoch < self.settings.warmup else "sphere"
 
     def begin_epoch(self, epoch: int, images: np.ndarray, step: Step) -> None:
@@ -112,6 +117,7 @@ class SphereLearning(Objective):
             network.radius.fill_(float(np.sqrt(np.quantile(distances, 1 - self.settings.nu))))
 
     def objective(self, distances: Tensor) -> Tensor:
+        """What is lowered: d (n,) -> the mean of d, or R² + (1/ν) mean max(0, d − R²) where the boundary is soft; 0-dimensional."""
         if not self._soft:
             return distances.mean()
         squared = self.network.radius.square()
@@ -134,6 +140,7 @@ class DeepSvdd(Detector):
     """score(x) = ‖φ(x) − c‖², less R² where the boundary is soft (Ruff et al. 2018).
 
     After `fit`: network_ (SphereNetwork), history_ ({"autoencoder": History, "sphere": History}).
+    components: "score" and "distance" = ‖φ(x) − c‖², (n,) each. `fit` raises TrainingError where all embeddings have fallen together.
     """
 
     method: ClassVar[str] = "deep_svdd"

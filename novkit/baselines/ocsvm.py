@@ -23,7 +23,10 @@ FEATURES = ("pca", "autoencoder")
 
 @dataclass(frozen=True, kw_only=True)
 class OcsvmSettings(AutoencoderSettings):
-    """The autoencoder's settings, used where features are its embeddings, and the SVM's (Schölkopf et al. 2001)."""
+    """The autoencoder's settings, used where features are its embeddings, and the SVM's (Schölkopf et al. 2001).
+
+    Raises SettingsError unless 0 < nu ≤ 1, for unknown features, and as AutoencoderSettings.
+    """
 
     features: str = "pca"  # "pca": `latent` principal components of the pixels | "autoencoder": its `latent` embedding
     nu: float = 0.1  # [O] ν: bound on the share of training images outside

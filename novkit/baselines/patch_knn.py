@@ -27,6 +27,8 @@ class PatchKnnSettings(AutoencoderSettings):
 
     In the manner of PatchCore (Roth et al. 2022), whose features come from a network trained on photographs; ours [O] come from the
     autoencoder, which has seen the normal images alone.
+    Raises SettingsError unless 1 ≤ neighbours ≤ bank ≤ candidates, 0 < top ≤ 1, pool is odd and ≥ 1, floor > 0, position_weight ≥ 0 and
+    levels names at least one ≥ 0; for an unknown choice; and as AutoencoderSettings.
     """
 
     levels: tuple[int, ...] = (3, 2)  # [O] whose features: how many convolutions before the encoder's last; too deep means the first
@@ -86,10 +88,10 @@ def k_centre_greedy(points: np.ndarray, size: int, first: int) -> np.ndarray:
 
 
 def nearest_distances(points: Tensor, bank: Tensor, neighbours: int) -> Tensor:
-    """Euclidean distances of points (n, d) to their nearest in bank (m, d): (n, neighbours), on the bank's device.
+    """Euclidean distances of points (n, d) to their nearest in bank (m, d): (n, neighbours), in no particular order; neighbours ≤ m.
 
-    One matrix product finds the nearest, since ‖b‖² − 2 p·b orders as ‖p − b‖ does; the differences then give distances that no
-    cancellation has touched.
+    Points and bank are on one device, and so is what is returned. One matrix product finds the nearest, since ‖b‖² − 2 p·b orders as
+    ‖p − b‖ does; the differences then give distances that no cancellation has touched.
     """
     squares, found = bank.square().sum(dim=1), []
     for part in points.split(_BLOCK):

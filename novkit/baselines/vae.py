@@ -19,7 +19,10 @@ from novkit.training import Objective, Step
 
 @dataclass(frozen=True, kw_only=True)
 class VaeSettings(AutoencoderSettings):
-    """The autoencoder's settings, and what makes it variational (Kingma & Welling 2014; β: Higgins et al. 2017)."""
+    """The autoencoder's settings, and what makes it variational (Kingma & Welling 2014; β: Higgins et al. 2017).
+
+    Raises SettingsError unless beta > 0 and noise > 0, and as AutoencoderSettings.
+    """
 
     beta: float = 1.0  # [O] weight of the KL term, in training and in the score; 1 is the evidence lower bound
     noise: float = 0.1  # [O] σₓ, standard deviation of a pixel around x̂, in units of the [0, 1] range

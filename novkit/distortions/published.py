@@ -128,7 +128,7 @@ def published_points(which: str, height: int, width: int, device: torch.device |
 
 
 def published(images: Tensor, which: str) -> Tensor:
-    """All images (n, c, h, w) through one of the published transformations, a key of PUBLISHED."""
+    """All images (n, c, h, w) through one of the published transformations, a key of PUBLISHED; SettingsError for any other."""
     check_batch(images)
     if which not in PUBLISHED:
         raise SettingsError(f"There is no published transformation {which!r}: choose one of {', '.join(PUBLISHED)}.")

@@ -68,7 +68,7 @@ def resample(images: Tensor, points: Tensor, *, border: str = "reflect", fill: f
     """Read `images` (n, c, h, w) at `points` (n, 2, h', w') -> (n, c, h', w'), bilinear, on the images' device.
 
     border: what lies outside the image. "reflect": its mirror image (edge pixels doubled, as in scipy's "reflect");
-    "border": the nearest edge pixel; "fill": the value `fill`; "tile": the image again.
+    "border": the nearest edge pixel; "fill": the value `fill`; "tile": the image again. Raises SettingsError for any other.
     """
     if border not in BORDERS:
         raise SettingsError(f"border {border!r} is not known: choose one of {', '.join(BORDERS)}.")

@@ -114,6 +114,8 @@ class TrainingFamily:
     mean squared gradient as it was; without it blur or detail alone gives most kinds away. local: share of images whose map is
     shrunk into a soft round window and leaves the rest of the picture alone: a classifier of whole-image maps alone need only look
     at pose. window: smallest and largest radius of that window, in half image sides.
+    Raises SettingsError for no or unknown kinds, and unless 0 ≤ strength ≤ 2, weakest, zoom and local lie in [0, 1], and
+    0 < smallest ≤ largest ≤ 2 in window.
     """
 
     kinds: tuple[str, ...] = KINDS
@@ -251,6 +253,7 @@ def apply_kind(images: Tensor, kind: str, amount: float | Tensor = 1.0, generato
 
     amount: a number or (n,) from 0, the image itself, over 1, the strongest of the default family, to 2.
     generator: draws the shape (direction, sign, centre) for each image; without it one fixed shape is used.
+    Raises SettingsError for an unknown kind or an amount outside [0, 2], DataError for what is no batch of images.
     """
     check_batch(images)
     settings = TrainingFamily(kinds=(kind,), zoom=0.0)

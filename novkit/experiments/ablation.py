@@ -69,7 +69,10 @@ ABLATED = {"patchgan": PATCHGAN}
 
 
 def ablation_jobs(method: str = "patchgan", seeds: Sequence[int] = RESERVED_SEEDS[:3], *, n_healthy: int = HEALTHY) -> list[Job]:
-    """The runs: the default with all of its rescorings, and each ablation that has to be trained; brain, glioma against healthy."""
+    """The runs: the default with all of its rescorings, and each ablation that has to be trained; brain, glioma against healthy.
+
+    Raises SettingsError for a method that is not in ABLATED.
+    """
     if method not in ABLATED:
         raise SettingsError(f"There is no ablation of {method!r}: choose {', '.join(ABLATED)}.")
     jobs = []

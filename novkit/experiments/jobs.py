@@ -20,6 +20,7 @@ class Job:
     dataset: a name or path for `load`, with its `options`. cases: (set-up, novel classes) pairs; generated_ood takes no classes.
     changes: settings that differ from the profile's. variant: what to call them.
     rescored: (variant, changes) pairs, other ways to score what was trained once; for methods that have `rescored`.
+    Raises SettingsError for a set-up that is not in SETUPS.
     """
 
     method: str

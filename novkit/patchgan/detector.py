@@ -28,7 +28,12 @@ _SAMPLE = 512  # training images whose grey levels standardise the discriminator
 
 @dataclass(frozen=True)
 class Parts:
-    """What is measured on a batch. error, unlike: (n, P); residual (n, height, width); cover (n, channels, height, width)."""
+    """What is measured on a batch of n images of P patches, float32 on the device that scores.
+
+    residual: (n, height, width) ≥ 0, |x − x̂| as the settings smooth and weigh it. error: (n, P), its mean over each patch.
+    unlike: (n, P) a_p, any number, the higher the less authentic; 0 without a discriminator. cover: (n, channels, height, width), x̂ in
+    [0, 1].
+    """
 
     error: Tensor
     unlike: Tensor  # a_p

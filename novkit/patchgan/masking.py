@@ -33,7 +33,10 @@ class PatchGrid:
 
     @classmethod
     def of(cls, shape: tuple[int, int, int], patch: int | None = None) -> "PatchGrid":
-        """The grid of images (channels, height, width); `patch` in pixels, None for about a sixteenth of the image."""
+        """The grid of images (channels, height, width); `patch` in pixels, None for about a sixteenth of the image.
+
+        Raises SettingsError for images that cannot be cut into such patches, at least two side by side.
+        """
         _, height, width = shape
         size = patch_size_for(height, width) if patch is None else patch
         if height % size or width % size or size > min(height, width) // 2:

@@ -81,6 +81,7 @@ class MaskedRestoration(Objective):
         return composite(images, restored, mask) if self.settings.masked else restored
 
     def discriminator_loss(self, images: Tensor, restored: Tensor, mask: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        """L_D and its terms. images, restored: (n, channels, height, width). mask, hidden: what `restore` gives."""
         assert self.discriminator is not None
         n = len(images)
         logit, whole = self.discriminator(torch.cat([images, self._shown(images, restored, mask)]))
@@ -93,6 +94,7 @@ class MaskedRestoration(Objective):
         return {"loss": patches + image, "patches": patches, "image": image}
 
     def reconstructor_loss(self, images: Tensor, restored: Tensor, mask: Tensor, hidden: Tensor) -> dict[str, Tensor]:
+        """L_R, the mean error and, with a discriminator, the mean authenticity of what was hidden; shapes as in `discriminator_loss`."""
         s = self.settings
         error = self.grid.mean((images - restored).abs())
         logit: Tensor | None = None

@@ -43,7 +43,7 @@ def image_score(patch_scores: np.ndarray, how: str = "ranked", *, tau: float = 0
     """A(x), one number of an image's patch scores: (n, P) -> (n,) float64.
 
     how: "ranked": Σ w_i s_(i) with the rank weights of `tau` (sum 1) · "mean" · "max" · "top_k": mean of the `top_k` highest.
-    Raising one patch's score never lowers the image's.
+    Raising one patch's score never lowers the image's. Raises SettingsError for any other `how`.
     """
     scores = np.asarray(patch_scores, dtype=np.float64)
     if how == "mean":

@@ -29,7 +29,10 @@ SCORE_SETTINGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class PatchGanSettings(Presets):
-    """Settings of masks, networks, losses and score. [P] masking, patches, their authenticity and their ranking; [O] how."""
+    """Settings of masks, networks, losses and score. [P] masking, patches, their authenticity and their ranking; [O] how.
+
+    Raises SettingsError for a value that cannot work, naming the range or the choices.
+    """
 
     # patches and masks
     patch: int | None = None  # [O] side of a patch in pixels; None: about a sixteenth of the image

@@ -37,7 +37,10 @@ def grade(
     notebook_seconds: Annotated[float, typer.Option(min=1, help="CPU seconds that one submission may take.")] = 180,
     memory: Annotated[float, typer.Option(min=1, help="GB that one submission may take.")] = 4,
 ) -> None:
-    """Grade a submission, or a folder of them. What is graded already is skipped; a stopped run goes on."""
+    """Grade a submission, or a folder of them. What is graded already is skipped; a stopped run goes on.\f
+
+    Raises DataError where nothing is there, SettingsError for options that only a folder takes.
+    """
     from novkit.teaching.folder import grade_folder, grade_one
     from novkit.teaching.process import Limits
 

@@ -17,6 +17,7 @@ class Condition:
     """Foci in the brain that are darker or brighter than it should be [O]; each pair is the range that an image's values are drawn from.
 
     foci: how many. radius: in image sides. contrast: grey levels added, −1 to 1. softness: width of the edge, as a share of the radius.
+    Raises SettingsError for values that cannot be drawn, naming the ranges.
     """
 
     foci: tuple[int, int] = (1, 3)
@@ -37,7 +38,10 @@ class Condition:
             )
 
     def apply(self, images: np.ndarray, body: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw it into images uint8 (n, 1, height, width), inside `body` (n, height, width); returns images, and masks like `body`."""
+        """Draw it into images uint8 (n, 1, height, width), inside `body` (n, height, width); returns images, and masks like `body`.
+
+        Raises DataError for images or bodies of another type or shape, and for an empty body.
+        """
         if images.dtype != np.uint8 or images.ndim != 4 or body.shape != (len(images), *images.shape[2:]):
             raise DataError(
                 f"images have shape {images.shape} and type {images.dtype}, body {body.shape}: give uint8 images and their body."

@@ -43,8 +43,8 @@ def grade_folder(
 
     assignment: its name; needed where the folder holds several. names: CSV with columns file, student. manual: CSV with columns student,
     part, points and, if wanted, comment. parts: grade these again, whatever is there, and nothing else. A part is graded again where its
-    tests, its given cells, the submission or the course seed changed. Raises NovkitError for files that cannot be used; a submission
-    that cannot is graded with no points, and says why.
+    tests, its given cells, the submission or the course seed changed. Raises DataError for an unknown assignment, NovkitError for files
+    that cannot be used; a submission that cannot is graded with no points, and says why.
     """
     sources = load_sources(source)
     submissions = collect(folder, out, names)
@@ -83,7 +83,10 @@ def grade_one(
     limits: Limits | None = None,
     report: Callable[[str], object] = print,
 ) -> Grade:
-    """Grade one notebook and say how it went; with `out`, a feedback page as well. NovkitError where it cannot be graded."""
+    """Grade one notebook and say how it went; with `out`, a feedback page as well.
+
+    Raises DataError for an unknown assignment, NovkitError where it cannot be graded.
+    """
     sources, submitted = load_sources(source), read_notebook(path)
     name = assignment or find_assignment(submitted, sources)
     if name not in sources:
@@ -236,7 +239,10 @@ def _enter_manual(submissions: Sequence[Submission], path: Path) -> None:
 
 
 def write_grades(submissions: Sequence[Submission], source: NotebookNode, path: Path) -> None:
-    """One line a student: points, what a reader still has to grade, each part, and what there is to know."""
+    """One line a student: points, what a reader still has to grade, each part, and what there is to know.
+
+    Raises NovkitError for a submission without a grade.
+    """
     names = list(parts_of(source))
     rows: list[list[Any]] = [["student", "file", "points", "out_of", "pending", *names, "notes"]]
     for submission in submissions:

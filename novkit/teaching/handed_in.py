@@ -92,7 +92,7 @@ def read_table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
 
 
 def assignment_of(submissions: Sequence[Submission], sources: Mapping[str, NotebookNode]) -> str:
-    """The one assignment that the submissions are of."""
+    """The name of the one assignment that the submissions are of. Raises DataError where they are of none that is known, or of several."""
     found: dict[str, str] = {}
     for submission in submissions:
         if submission.notebook is not None:

@@ -21,6 +21,7 @@ class Autoencoder(nn.Module):
         self.features = features  # shape of one image's features
 
     def encode(self, x: Tensor) -> Tensor:
+        """(n, channels, height, width) -> (n, *features)."""
         return self.encoder(x)
 
     def forward(self, x: Tensor) -> Tensor:

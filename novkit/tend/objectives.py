@@ -93,6 +93,7 @@ class MarginLearning(Objective):
         return {"adam": adam(self.modules.parameters(), lr=self.settings.lr, weight_decay=self.settings.weight_decay)}
 
     def phase(self, epoch: int) -> str:
+        """The warm-up, before the centre is set, then the margin."""
         return "warm-up" if epoch < self.settings.warmup else "margin"
 
     def begin_epoch(self, epoch: int, images: np.ndarray, step: Step) -> None:

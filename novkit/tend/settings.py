@@ -33,7 +33,10 @@ class Faithful:
 
 @dataclass(frozen=True, kw_only=True)
 class TendSettings(Presets):
-    """Settings of both stages and of the score."""
+    """Settings of both stages and of the score.
+
+    Raises SettingsError unless 0 ≤ warmup < epochs, 0 ≤ score_weight ≤ 1 and radius > 0, and for another distance or other transformations.
+    """
 
     # networks
     width: int = 16  # [C] channels of the first convolution, doubled at each of the next
