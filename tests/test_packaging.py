@@ -14,11 +14,15 @@ import pytest
 import yaml
 
 import novkit
+from novkit import errors
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "novkit").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+
+INHERITED = ("forward", "loss", "optimizers", "validate")  # said once, by torch and by Objective
+ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.NovkitError)}
 
 
 def definitions(tree: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef | ast.ClassDef]:
@@ -35,14 +39,41 @@ def test_what_is_public_has_types_and_says_what_it_is(file):
     tree = ast.parse(file.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     for node in definitions(tree):
-        if node in tree.body:
-            assert ast.get_docstring(node), node.name
+        attribute = any(ast.unparse(decorator) == "property" for decorator in node.decorator_list)  # its class says what it is
+        assert ast.get_docstring(node) or attribute or node.name in INHERITED, f"{node.name} does not say what it is"
         if isinstance(node, ast.FunctionDef):
             given = node.args
             named = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
             untyped = [argument.arg for argument in named if argument.annotation is None and argument.arg not in ("self", "cls")]
             assert node.returns is not None, f"{node.name} does not say what it returns"
             assert not untyped, f"{node.name}: {untyped}"
+
+
+def said(tree: ast.Module | ast.ClassDef, above: str = "") -> Iterator[tuple[ast.FunctionDef, str]]:
+    """Public functions and methods, and those with names such as __init__, each with its docstring and its class's."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from said(node, ast.get_docstring(node) or "")
+        elif isinstance(node, ast.FunctionDef) and (not node.name.startswith("_") or node.name.endswith("__")):
+            yield node, f"{ast.get_docstring(node) or ''}\n{above}"
+
+
+def raised(body: list[ast.AST]) -> set[str]:
+    """Errors of novkit that a function's own body raises; what a function inside it raises is that one's."""
+    found: set[str] = set()
+    for node in body:
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            found.add(ast.unparse(node.exc.func))
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+            found |= raised(list(ast.iter_child_nodes(node)))
+    return found & ERRORS
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_what_is_public_names_the_errors_it_raises(file):
+    for node, text in said(ast.parse(file.read_text(encoding="utf-8"))):
+        missing = {name for name in raised(node.body) if name not in text}
+        assert not missing or "Raises as" in text, f"{node.name} (line {node.lineno}) does not say that it raises {missing}"
 
 
 @pytest.mark.slow
