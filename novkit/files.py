@@ -118,24 +118,26 @@ def alone(folder: str | Path, what: str) -> Iterator[None]:
     what: such as "run", for the message. Raises StoredFileError where the folder cannot be written.
     """
     folder = Path(folder)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".run.lock")
+    lock, patience = FileLock(folder / ".run.lock"), 0
+    while not lock.is_locked:
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
-            lock.acquire(timeout=0)
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # who held the folder is done and has removed it
+                lock.acquire(timeout=patience)
         except Timeout:
             print(f"Another {what} is at work in {folder}: waiting for it.", file=sys.stderr, flush=True)
-            lock.acquire()
-    except (OSError, NotImplementedError) as error:
-        raise _refused(folder, error) from error
+            patience = -1
+        except (OSError, NotImplementedError) as error:
+            raise _refused(folder, error) from error
     try:
         yield
     finally:
-        lock.release()
         with suppress(OSError):  # a run that wrote nothing leaves nothing
             if made and [path.name for path in folder.iterdir()] == [".run.lock"]:
-                (folder / ".run.lock").unlink()
+                (folder / ".run.lock").unlink()  # while it is ours; Windows does so at the release
+        lock.release()
+        with suppress(OSError):
             for path in made:
                 path.rmdir()
 
