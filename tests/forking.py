@@ -25,17 +25,18 @@ from typing import Any
 import psutil
 
 PROJECT = Path(__file__).resolve().parent.parent
-LONGEST = 300.0  # seconds after which a child hangs
+LONGEST = 300.0  # seconds after which a child counts as hanging
 
 
 @dataclass(frozen=True)
 class Ended:
     """How a child ended. code: of its exit; minus the signal where one killed it. events: file operations it began.
 
-    workers: processes that it had spawned when the signal was sent.
+    hung: it did not end by itself, though nothing was to kill it by then. workers: processes that it had spawned when the signal was sent.
     """
 
     code: int
+    hung: bool
     seconds: float
     events: int
     out: str
@@ -44,7 +45,8 @@ class Ended:
 
     @property
     def killed(self) -> bool:
-        return self.code == -signal.SIGKILL
+        """As was asked for; one that hung is killed too, but only to be rid of it."""
+        return self.code == -signal.SIGKILL and not self.hung
 
     @property
     def last(self) -> str:
@@ -64,6 +66,7 @@ def run(
     signal_when: Path | None = None,
     number: int = signal.SIGKILL,
     to_a_worker: bool = False,
+    longest: float = LONGEST,
     **arguments: Any,
 ) -> Ended:
     """Call `task`, "module:function", with JSON-able keyword arguments in a child of the server.
@@ -71,10 +74,12 @@ def run(
     kill_after: seconds after which SIGKILL comes. kill_at: SIGKILL comes as the child begins its file operation of this number, from 0.
     file_limit: bytes that a file may have, as a full disk would. user: whose rights the child has. variables: of its environment.
     signal_when: signal `number` is sent, to the child or `to_a_worker` of it, as soon as this path exists.
+    longest: seconds after which a child that nothing has killed hangs.
     """
     request = {"task": task, "arguments": {name: str(v) if isinstance(v, Path) else v for name, v in arguments.items()}, "kill_at": kill_at}
     request |= {"kill_after": kill_after, "file_limit": file_limit, "user": user, "variables": dict(os.environ) | (variables or {})}
     request |= {"signal_when": None if signal_when is None else str(signal_when), "signal": int(number), "to_a_worker": to_a_worker}
+    request |= {"longest": longest}
     server = _server()
     assert server.stdin is not None
     assert server.stdout is not None
@@ -129,7 +134,9 @@ def _forked(function: Any, request: dict[str, Any]) -> dict[str, Any]:
     for reader in readers:
         reader.start()
     workers: list[int] = []
-    status = _wait(child, began + (request["kill_after"] if request["kill_after"] is not None else LONGEST), request, workers)
+    limit = request["longest"] if request["kill_after"] is None else request["kill_after"]
+    status = _wait(child, began + limit, request, workers)
+    hung = status is None and request["kill_after"] is None
     if status is None:
         os.killpg(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -144,7 +151,7 @@ def _forked(function: Any, request: dict[str, Any]) -> dict[str, Any]:
             with suppress(Exception):
                 importlib.import_module(module)
     code = os.waitstatus_to_exitcode(status)
-    return {"code": code, "seconds": seconds, "events": events, "out": out, "err": err, "workers": workers}
+    return {"code": code, "hung": hung, "seconds": seconds, "events": events, "out": out, "err": err, "workers": workers}
 
 
 def _read(pipe: int, texts: list[str], number: int) -> None:
@@ -197,6 +204,27 @@ def _be_the_child(function: Any, request: dict[str, Any], pipes: list[int], coun
         with suppress(BaseException):
             os.write(pipes[2], " ".join(sorted(sys.modules)).encode())
         os._exit(code)
+
+
+def start_slow_worker(*arguments: Any) -> None:
+    """Start a worker of `novkit reproduce` as novkit does. It writes a checkpoint an epoch, as if epochs took long, and waits after the
+    fifth for the first result of another worker, so that it is amidst its training when that comes."""
+    from novkit.checkpoints import CheckpointFolder
+    from novkit.experiments import running
+    from novkit.training import LoopSettings
+
+    plain = CheckpointFolder.write
+
+    def write(self: Any, checkpoint: Any) -> None:
+        plain(self, checkpoint)
+        until = time.monotonic() + 120
+        while checkpoint.epoch == 4 and not Path("out/results.json").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.1)
+
+    CheckpointFolder.write = write  # type: ignore[method-assign]
+    LoopSettings.__init__.__kwdefaults__["checkpoint_seconds"] = 0.0  # type: ignore[index]
+    running._start_worker(*arguments)
 
 
 _CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.truncate", "os.link", "os.symlink", "shutil.rmtree"}

@@ -6,27 +6,29 @@ chance.
 
 import json
 import sys
+import tempfile
+import time
 import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.numpy
 
 from novkit.checkpoints import CheckpointFolder
 from novkit.data.downloads import Download, fetch
 from novkit.data.prepare import prepare
 from novkit.data.store import verify_store
+from novkit.detector import Detector
 from novkit.errors import NovkitError
 from novkit.experiments import Job, run_jobs
 from novkit.methods import load_detector, make_detector
-from novkit.results import load_results, load_scores
+from novkit.results import load_history, load_results, load_scores
 from novkit.training import LoopSettings
 from tests.campaign import record
 from tests.conftest import blobs
@@ -40,6 +42,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX 
 SMALL = {
     "tend": {**TINY["tend"], "epochs_autoencoder": 4, "epochs": 8, "warmup": 2},
     "patchgan": {**TINY["patchgan"], "epochs": 8},
+    "deep_svdd": {**TINY["deep_svdd"], "epochs": 8, "epochs_autoencoder": 4},
+    "autoencoder": {**TINY["autoencoder"], "epochs": 3},
+    "patch_knn": {**TINY["patch_knn"], "epochs": 3},
 }
 
 
@@ -58,9 +63,13 @@ def fit(folder: str, method: str) -> None:
 
 def save(folder: str) -> None:
     """Save two detectors by turns over each other."""
-    pair = [make_detector("pixel_zscore", device="cpu").fit(blobs(40, seed=seed), blobs(10, seed=9)) for seed in (0, 1)]
+    pair = two_detectors()
     for turn in range(25):
         pair[turn % 2].save(Path(folder) / "detector")
+
+
+def two_detectors() -> list[Detector]:
+    return [make_detector("pixel_zscore", device="cpu").fit(blobs(40, seed=seed), blobs(10, seed=9)) for seed in (0, 1)]
 
 
 def download(folder: str, url: str, digest: str) -> None:
@@ -73,13 +82,21 @@ def prepare_isic(folder: str, source: str) -> None:
 
 
 def reproduce(folder: str) -> None:
-    """Two small jobs."""
+    """A few small jobs, one after the other; the autoencoder's training is handed on to patch_knn."""
     LoopSettings.__init__.__kwdefaults__["checkpoint_seconds"] = 0.0
     warnings.simplefilter("error", UserWarning)
     cases = (("one_vs_rest", ("1",)), ("generated_ood", ()))
     common: dict[str, Any] = {"dataset": "digits", "normal": ("8",), "cases": cases, "seed": 0, "options": {"size": 16}}
-    jobs = [Job(method="tend", changes={**SMALL["tend"], "epochs": 3}, **common), Job(method="statistic_oracle", **common)]
+    changes = {"tend": {**SMALL["tend"], "epochs": 3}, GIVER: SMALL[GIVER], HEIR: SMALL[HEIR], "statistic_oracle": {}}
+    jobs = [Job(method=method, changes=each, **common) for method, each in changes.items()]
     run_jobs(jobs, folder, device="cpu", progress=False)
+
+
+GIVER, HEIR = "autoencoder", "patch_knn"
+
+
+def hang(folder: str) -> None:
+    time.sleep(3600)
 
 
 # ---- what is looked at ----------------------------------------------------------------------------------------------------
@@ -126,37 +143,66 @@ def finished_epochs(folder: Path) -> list[str]:
 
 
 def one_of_the_two(folder: Path) -> list[str]:
+    """All of one detector; neither the files of none, nor the weights of one beside the description of the other."""
     load_detector(folder / "detector")
-    safetensors.numpy.load_file(folder / "detector/weights.safetensors")
+    assert essence(folder / "detector") in the_two(), "the detector is neither of the two"
     return []
 
 
-def fetched(folder: Path) -> list[str]:
-    """What has come so far is the beginning of the file."""
+@cache
+def the_two() -> list[dict[str, Any]]:
+    found = []
+    for detector in two_detectors():
+        with tempfile.TemporaryDirectory() as folder:
+            detector.save(Path(folder) / "detector")
+            found.append(essence(Path(folder) / "detector"))
+    assert all(found[0][name] != found[1][name] for name in ("detector.json", "weights.safetensors"))  # else a mixture would be none
+    return found
+
+
+def fetched(server: Server, folder: Path) -> list[str]:
+    """What has come so far is the beginning of the file. Returned: with which byte each request began, and with which the next one must."""
+    have = 0
     for name in ("data.bin", ".data.bin.part"):
         if (folder / name).exists():
-            have = (folder / name).read_bytes()
-            assert have == CONTENT[: len(have)]
-            assert name != "data.bin" or len(have) == len(CONTENT)
-    return []
+            content = (folder / name).read_bytes()
+            assert content == CONTENT[: len(content)]
+            assert name != "data.bin" or len(content) == len(CONTENT)
+            have = len(content)
+    starts = [int(asked.removeprefix("bytes=").removesuffix("-") or 0) for asked in server.asked]
+    starts += [] if (folder / "data.bin").exists() else [have]
+    return [f"request {number} from byte {start}" for number, start in enumerate(starts)]
 
 
 def prepared(folder: Path) -> list[str]:
-    for manifest in folder.glob("isic2016/*/manifest.json"):
-        verify_store(manifest.parent)
-    return []
+    """Every archive that is unpacked and all that is prepared, with the moment: what was done again would have another."""
+    stores = [manifest.parent for manifest in folder.glob("isic2016/[!.]*/manifest.json")]
+    for store in stores:
+        verify_store(store)
+    return [f"{done.name}: {done.stat().st_mtime_ns}" for done in (*stores, *folder.glob("isic2016/unpacked/[!.]*"))]
 
 
 def records(folder: Path) -> list[str]:
-    """Every record, with its cost: one that was measured again would have another."""
-    if not (folder / "results.json").exists():
-        return []
-    found = load_results(folder)
+    """Every record, with its cost, and every epoch, with its seconds: one that was measured or trained again would have others.
+
+    An epoch of the giver must come to be one of the heir's too.
+    """
+    found = load_results(folder) if (folder / "results.json").exists() else []
+    done = Counter(one.method for one in found)
+    kept = [f"{one.run} {one.seconds_fit}" for one in found if done[one.method] == 2]
     for one in found:
         load_scores(folder, one)
-        load_detector(folder / "detectors" / f"digits-8-{one.method}-seed0")
-    done = Counter(one.method for one in found)
-    return [f"{one.run} {one.seconds_fit}" for one in found if done[one.method] == 2]
+        load_detector(folder / "detectors" / _job(one.method))
+        kept += [f"{_job(one.method)}: {row}" for row in load_history(folder, one) or []]
+    for state in folder.glob("work/[!.]*/*/epoch_*/state.json"):
+        job = state.relative_to(folder).parts[1]
+        for row in json.loads(state.read_text(encoding="utf-8"))["history"]:
+            kept += [f"{job}: {row}"] + [f"{_job(HEIR)}: {row}"] * (job == _job(GIVER))
+    return kept
+
+
+def _job(method: str) -> str:
+    return f"digits-8-{method}-seed0"
 
 
 CONTENT = np.random.default_rng(0).bytes(12_000_000)
@@ -182,10 +228,11 @@ def _fit(method: str, name: str) -> Killed:
 def killed(request, tmp_path) -> Iterator[Killed]:
     """One of the things that are killed, with what it needs."""
     if request.param == "save":
-        yield Killed("saving detectors over each other", "save", one_of_the_two, {}, before=lambda folder: save_one(folder))
+        first = two_detectors()[0]
+        yield Killed("saving detectors over each other", "save", one_of_the_two, {}, before=lambda folder: first.save(folder / "detector"))
     elif request.param == "download":
         with Server(CONTENT) as server:
-            yield Killed("a download", "download", fetched, {"url": server.url, "digest": wanted(server, CONTENT).hash})
+            yield Killed("a download", "download", partial(fetched, server), {"url": server.url, "digest": wanted(server, CONTENT).hash})
     elif request.param == "prepare":
         make_isic(tmp_path / "isic", n_train=40, n_test=20)
         for images in [*(tmp_path / "isic").glob("*_Data")]:
@@ -196,18 +243,14 @@ def killed(request, tmp_path) -> Iterator[Killed]:
         arguments = {"source": str(tmp_path / "isic")}
         yield Killed("unpacking and preparing a data set", "prepare_isic", prepared, arguments, lambda folder: {"NOVKIT_DATA": str(folder)})
     elif request.param == "reproduce":
-        yield Killed("reproduce, with two small jobs", "reproduce", records, {})
+        yield Killed("reproduce, with four small jobs, one of which begins with another's training", "reproduce", records, {})
     else:
-        yield _fit(request.param, {"tend": "TEND", "patchgan": "Patch-GAN"}[request.param])
-
-
-def save_one(folder: Path) -> None:
-    make_detector("pixel_zscore", device="cpu").fit(blobs(40), blobs(10, seed=9)).save(folder / "detector")
+        yield _fit(request.param, {"tend": "TEND", "patchgan": "Patch-GAN", "deep_svdd": "Deep SVDD"}[request.param])
 
 
 @pytest.mark.slow
 @counts(3, 50)
-@pytest.mark.parametrize("killed", ["save", "download", "prepare", "tend", "patchgan", "reproduce"], indirect=True)
+@pytest.mark.parametrize("killed", ["save", "download", "prepare", "tend", "patchgan", "deep_svdd", "reproduce"], indirect=True)
 def test_killed_at_random_moments(killed, examples, tmp_path):
     from tests import forking
 
@@ -225,17 +268,19 @@ def test_killed_at_random_moments(killed, examples, tmp_path):
         assert undisturbed.code == 0, undisturbed.err
     expected, random = essence(tmp_path / "whole"), np.random.default_rng(examples)
     assert essence(tmp_path / "again") == expected
-    kills, outcomes, wrong, number = 0, Counter[str](), [], count()
-    while kills < examples:
-        folder, these, kept = start(f"killed{next(number)}"), 0, []  # a run may end before its kill: kills are fewer than runs
+    kills, outcomes, wrong = 0, Counter[str](), []
+    for number in range(20 * examples):  # a run may end before its kill: kills are fewer than runs
+        if kills >= examples:
+            break
+        folder, these, kept = start(f"killed{number}"), 0, []
         outcome = "the same result as undisturbed, bit for bit"
-        while True:  # killed again and again until it comes through
+        while True:  # killed again and again until it comes through, at the latest when there is no kill left
             moment: dict[str, Any] = {}
             if kills + these < examples:
                 after, at = float(random.uniform(0, undisturbed.seconds)), int(random.integers(undisturbed.events))
                 moment = {"kill_after": after} if random.random() < 0.5 else {"kill_at": at}
             ended = go(folder, **moment)
-            if not ended.killed:
+            if not (moment and ended.killed):
                 break
             these += 1
             try:
@@ -244,7 +289,10 @@ def test_killed_at_random_moments(killed, examples, tmp_path):
                 outcome = "something half-written was left"
                 wrong.append(f"{moment}: {error}")
         result = {} if ended.code else essence(folder)
-        if ended.code:
+        if ended.hung:
+            outcome = "the restart hung"
+            wrong.append(f"{moment}: after {ended.seconds:.0f} s it had not ended. {ended.err}")
+        elif ended.code:
             outcome = "the restart failed"
             wrong.append(ended.err)
         elif result != expected:
@@ -257,6 +305,26 @@ def test_killed_at_random_moments(killed, examples, tmp_path):
         kills, outcomes = kills + these, outcomes + Counter({outcome: these})
         record("Faults", f"SIGKILL: {killed.what}", tried=kills, outcome=outcomes)  # as far as we have come
     assert not wrong, wrong[:3]
+    assert kills >= examples
+
+
+@pytest.mark.slow
+def test_a_hang_is_no_kill(tmp_path):
+    from tests import forking
+
+    endless = partial(forking.run, "tests.test_faults:hang", folder=tmp_path)
+    hung, killed = endless(longest=0.3), endless(kill_after=0.3)
+    assert (hung.hung, hung.killed) == (True, False)
+    assert (killed.hung, killed.killed) == (False, True)
+
+
+def test_a_mixture_of_two_detectors_is_seen(tmp_path):
+    for name, detector in zip("ab", two_detectors(), strict=True):
+        detector.save(tmp_path / name / "detector")
+        one_of_the_two(tmp_path / name)
+    (tmp_path / "a/detector/weights.safetensors").replace(tmp_path / "b/detector/weights.safetensors")
+    with pytest.raises(AssertionError, match="neither of the two"):
+        one_of_the_two(tmp_path / "b")
 
 
 def test_the_comparison_sees_what_it_must(tmp_path):
