@@ -61,14 +61,18 @@ def run(device: Device = "auto", only: Annotated[str, typer.Option(help="Cases w
 
 @app.command()
 def growth(
-    device: Device = "auto", largest: Annotated[int, typer.Option(help="Most images of a point.")] = 100_000, out: Out = None
+    device: Device = "auto",
+    largest: Annotated[int, typer.Option(help="Most images of a point.")] = 100_000,
+    only: Annotated[str, typer.Option(help="Method and axis, such as 'patchgan side': these alone again, the file's others stay.")] = "",
+    out: Out = None,
 ) -> None:
-    """Time and memory against the number of images, their size and the number of patches."""
-    from benchmarks.growth import measure_growth
+    """Time and memory against the number of images, their size and the number of patches; takes an hour on two cores."""
+    from benchmarks.growth import measure_growth, with_others
 
     place = pick_device(device)
-    file = _file(out, "growth", place)
-    write_json(file, {"machine": describe(place), "points": measure_growth(place.type, largest)})
+    file, machine = _file(out, "growth", place), describe(place)
+    points = [{**point, "commit": machine["commit"]} for point in measure_growth(place.type, largest, only)]
+    write_json(file, {"machine": machine, "points": with_others(points, read_json(file)["points"] if only and file.exists() else [])})
     print(f"written: {file}")
 
 

@@ -52,10 +52,12 @@ def point(method: str, images: int, size: int, patch: int, device: str) -> dict[
     return {"fit": fit.seconds, "score": score.seconds, "memory": max(fit.megabytes, score.megabytes), "before": before}
 
 
-def measure_growth(device: str, largest: int) -> list[dict]:
-    """Every point, each in a new process, so that memory is its own."""
+def measure_growth(device: str, largest: int, only: str = "") -> list[dict]:
+    """Every point, or those of a method and an axis, each in a new process, so that memory is its own."""
     found = []
     for where in points(largest):
+        if only not in f"{where['method']} {where['axis']}":
+            continue
         words = [str(where[name]) for name in ("method", "images", "size", "patch")]
         start = time.perf_counter()
         done = subprocess.run(
@@ -65,6 +67,16 @@ def measure_growth(device: str, largest: int) -> list[dict]:
         found.append({**where, **json.loads(done.stdout)})
         print(f"{' '.join(words)}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     return found
+
+
+def with_others(found: list[dict], before: list[dict]) -> list[dict]:
+    """Points measured now, and those of an earlier run that were not."""
+
+    def place(point: dict) -> tuple:
+        return tuple(point[name] for name in ("axis", "method", "images", "size", "patch"))
+
+    again = {place(point) for point in found}
+    return [point for point in before if place(point) not in again] + found
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from novkit.devices import seed_global
 from novkit.errors import DataError, SettingsError, TrainingError
-from novkit.images import chunks, to_raw, to_unit
+from novkit.images import chunks, send, to_raw, to_unit
 from novkit.progress import say
 from novkit.seeding import seed_for, torch_generator
 
@@ -69,7 +69,7 @@ class Batches:
         self.resident: Tensor | None = None
         if self.device.type == "cuda":
             size = images.nbytes * (2 if images.dtype == np.uint16 else 1)
-            if size <= torch.cuda.mem_get_info(self.device)[0] / 3:
+            if size <= _free(self.device) / 3:
                 self.resident = torch.empty(images.shape, dtype=to_raw(images[:1]).dtype, device=self.device)
                 for part in chunks(len(images)):
                     self.resident[part] = to_raw(images[part]).to(self.device)
@@ -92,7 +92,7 @@ class Batches:
         generator = torch_generator(self.seed, "order", before.epoch)
         order = torch.cat([torch.randperm(len(self.images), generator=generator) for _ in range(self.passes)])
         if self.resident is not None:
-            order = order.to(self.device)
+            order = send(order, self.device)
         for number, (first, last) in enumerate(self.bounds):
             size = last - first
             mine = order[first + size * self.rank // self.world : first + size * (self.rank + 1) // self.world]
@@ -101,7 +101,9 @@ class Batches:
     def _take(self, indices: Tensor) -> Tensor:
         if self.resident is not None:
             return to_unit(self.resident[indices])
-        raw = to_raw(self.images[indices.numpy()])
-        if self.device.type == "cuda":
-            raw = raw.pin_memory()  # or the copy would wait for the device
-        return to_unit(raw.to(self.device, non_blocking=True))
+        return to_unit(send(to_raw(self.images[indices.numpy()]), self.device))
+
+
+def _free(device: torch.device) -> int:
+    """Bytes of a CUDA device that this process could have: what torch holds without using it counts."""
+    return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

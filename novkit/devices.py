@@ -43,7 +43,7 @@ def own_accelerator(device: str | torch.device = "auto", precision: str = "auto"
     """
     chosen = torch.device("cpu") if parse_flag_from_env("ACCELERATE_USE_CPU") else pick_device(device)
     if precision == "auto":
-        precision = "bf16" if chosen.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+        precision = "bf16" if chosen.type == "cuda" and _computes_in_bf16(chosen) else "no"
     if precision == "bf16" and chosen.type != "cuda":
         raise SettingsError(f"precision is bf16 but the device is {chosen.type}: choose auto, or train on a CUDA device.")
     shared = [cls._shared_state for cls in (AcceleratorState, PartialState, GradientState)]
@@ -64,6 +64,11 @@ def own_accelerator(device: str | torch.device = "auto", precision: str = "auto"
         for state, old in zip(shared, before, strict=True):
             state.clear()
             state.update(old)
+
+
+def _computes_in_bf16(device: torch.device) -> bool:
+    with torch.cuda.device(device):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def is_main_process() -> bool:

@@ -87,6 +87,13 @@ def to_raw(images: np.ndarray) -> Tensor:
     return torch.from_numpy(array)
 
 
+def send(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """A tensor of the CPU on `device`. A CUDA device is not waited for, as it would be by a copy from memory that can be paged out."""
+    if torch.device(device).type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def to_unit(raw: Tensor) -> Tensor:
     """What `to_raw` gives, on any device -> float32 in [0, 1]; channels last where it is a batch of images."""
     scale = {torch.uint8: 255.0, torch.int32: 65535.0}.get(raw.dtype)
@@ -105,6 +112,7 @@ def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
 
 
 def batches(images: np.ndarray, batch_size: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
-    """Consecutive float32 batches of `images`, in order, on `device`."""
-    for part in chunks(len(images), batch_size):
+    """Consecutive float32 batches of `images`, in order, on `device`; smaller ones where images are larger than 256×256."""
+    height, width = images.shape[-2:]
+    for part in chunks(len(images), max(1, batch_size * 256**2 // max(256**2, height * width))):
         yield to_tensor(images[part], device)

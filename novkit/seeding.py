@@ -44,5 +44,5 @@ def torch_generator(seed: int, *keys: int | str) -> torch.Generator:
 def seeded(seed: int, purpose: str, build: Callable[[], T]) -> T:
     """Build a network with its initial weights drawn from (seed, purpose); the global random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_for(seed, "initial weights", purpose))
+        torch.default_generator.manual_seed(seed_for(seed, "initial weights", purpose))  # torch.manual_seed would seed every GPU too
         return build()

@@ -221,28 +221,33 @@ def _gradients(
     accelerator: Accelerator,
 ) -> dict[str, Tensor]:
     """The gradients of one optimiser's loss on a batch, in as many pieces as the device's memory asks for; returns the recorded values."""
+
+    def in_pieces(pieces: int) -> dict[str, Tensor]:
+        values: dict[str, Tensor] = {}
+        for number, part in enumerate(x.tensor_split(pieces)):
+            here = replace(step, piece=number, keeps=accelerator.num_processes == 1 and pieces == 1)
+            if number:
+                here.seed_layers()
+            found, of_batch = loss_of(name, part, here), len(part) / len(x)
+            if number == 0:
+                optimizer.zero_grad()
+            if accelerator.num_processes == 1:
+                accelerator.backward(found["loss"] * of_batch, inputs=weights)  # no gradient for the other optimisers' weights
+            else:  # gradients are averaged over processes: `share` makes that the mean over the whole batch
+                accelerator.backward(found["loss"] * (of_batch * share * accelerator.num_processes))
+            for key, value in found.items():
+                values[key] = values.get(key, 0.0) + value.detach() * of_batch
+        return values
+
     while True:
         pieces = max(1, min(batches.pieces, len(x) // 2))  # batch normalisation cannot work on one image
         try:
-            values: dict[str, Tensor] = {}
-            for number, part in enumerate(x.tensor_split(pieces)):
-                here = replace(step, piece=number, keeps=accelerator.num_processes == 1 and pieces == 1)
-                if number:
-                    here.seed_layers()
-                found, of_batch = loss_of(name, part, here), len(part) / len(x)
-                if number == 0:
-                    optimizer.zero_grad()
-                if accelerator.num_processes == 1:
-                    accelerator.backward(found["loss"] * of_batch, inputs=weights)  # no gradient for the other optimisers' weights
-                else:  # gradients are averaged over processes: `share` makes that the mean over the whole batch
-                    accelerator.backward(found["loss"] * (of_batch * share * accelerator.num_processes))
-                for key, value in found.items():
-                    values[key] = values.get(key, 0.0) + value.detach() * of_batch
-            return values
+            return in_pieces(pieces)
         except torch.OutOfMemoryError as error:
             if accelerator.num_processes > 1:
                 raise TrainingError("A batch does not fit into the memory of a process's device: lower batch_size.") from error
-            batches.halve(len(x), pieces, error)
+            ran_out = error.with_traceback(None)  # its frames hold what the attempt computed
+        batches.halve(len(x), pieces, ran_out)
 
 
 def _validate(objective: Objective, images: np.ndarray, step: Step, accelerator: Accelerator) -> dict[str, Any]:

@@ -100,14 +100,22 @@ def test_the_exponent_is_the_slope_on_logarithmic_axes(exponent):
     assert float(page._exponent(line, "fit")) == pytest.approx(exponent, abs=0.01)
 
 
+def test_points_measured_again_replace_the_old_ones():
+    old = [{"axis": "side", "method": "tend", "images": 200, "size": size, "patch": 4, "fit": 1.0} for size in (64, 128)]
+    new = [{**old[1], "fit": 2.0}]
+    assert growth.with_others(new, old) == [old[0], new[0]]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None and shutil.which("google-chrome") is None, reason="no browser to draw with")
 def test_growth_is_drawn(tmp_path):
     (tmp_path / "docs" / "images").mkdir(parents=True)
     points = [
         {"axis": "images", "method": "tend", "images": n, "size": 64, "patch": 4, "fit": n / 100, "score": n / 1000, "memory": 500.0}
-        for n in (1_000, 3_000)
+        | {"commit": commit}
+        for n, commit in ((1_000, 40 * "a"), (3_000, 40 * "b"))
     ]
     text = page.write_page({"growth_cpu": {"machine": machine.describe(CPU), "points": points}}, tmp_path / "BENCHMARKS.md").read_text()
     assert "| images | tend | 1,000 … 3,000 | 1.00 | 1.00 | 500 … 500 |" in text
+    assert "commit aaaaaaaaaa, bbbbbbbbbb;" in text
     assert (tmp_path / "docs" / "images" / "growth_images_cpu.png").stat().st_size > 5_000

@@ -100,7 +100,7 @@ class Regression(Objective):
         return {"loss": (self.modules["net"](images.flatten(1))[:, 0] - images.mean(dim=(1, 2, 3))).square().mean()}
 
     def validate(self, images, step):
-        return {"loss": float(self.loss("sgd", to_tensor(images), step)["loss"])}
+        return {"loss": float(self.loss("sgd", to_tensor(images, step.device), step)["loss"])}
 
 
 class Adversarial(Objective):

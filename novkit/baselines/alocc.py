@@ -24,7 +24,7 @@ from novkit.baselines.autoencoder import (
 )
 from novkit.devices import adam
 from novkit.errors import SettingsError, TrainingError
-from novkit.images import batches
+from novkit.images import batches, send
 from novkit.seeding import seeded, torch_generator
 from novkit.tend.networks import depth_for
 from novkit.training import Objective, Step
@@ -87,7 +87,9 @@ class AdversarialReconstruction(Objective):
 
     def restored(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """R(x + η)."""
-        return self.modules["reconstructor"](x + self.settings.noise * torch.randn(x.shape, generator=generator).to(x))
+        self._kept = None  # what a step that ran out of memory left
+        noise = send(torch.randn(x.shape, generator=generator), x.device).to(x.dtype)
+        return self.modules["reconstructor"](x + self.settings.noise * noise)
 
     def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
         discriminator = self.modules["discriminator"]

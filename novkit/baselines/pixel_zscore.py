@@ -52,12 +52,19 @@ class PixelZScore(Detector):
         self.deviation_ = (variance + (self.settings_.floor * varying.median()).square()).sqrt()
 
     def _map(self, images: np.ndarray) -> np.ndarray:
-        parts = [((x.double() - self.mean_) / self.deviation_).abs().mean(dim=1) for x in batches(images, _BATCH)]
-        return torch.cat(parts).float().numpy()
+        return torch.cat([self._deviations(x).mean(dim=1).float() for x in batches(images, _BATCH)]).numpy()
 
     def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        parts = [((x.double() - self.mean_) / self.deviation_).abs().flatten(1).mean(dim=1) for x in batches(images, _BATCH)]
-        return {"score": torch.cat(parts).numpy()}
+        score = np.empty(len(images))  # before the batches: small results between their large arrays would keep memory in pieces
+        first = 0
+        for x in batches(images, _BATCH):
+            score[first : first + len(x)] = self._deviations(x).flatten(1).mean(dim=1).numpy()
+            first += len(x)
+        return {"score": score}
+
+    def _deviations(self, x: Tensor) -> Tensor:
+        """|x − μ| / σ, float64."""
+        return ((x.double() - self.mean_) / self.deviation_).abs()
 
     def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {"mean": self.mean_, "deviation": self.deviation_}, {}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from novkit.baselines.autoencoder import SCORING_BATCH, AutoencoderDetector, AutoencoderSettings, place, run_training
 from novkit.devices import adam
 from novkit.errors import SettingsError
-from novkit.images import batches
+from novkit.images import batches, send
 from novkit.seeding import seeded, torch_generator
 from novkit.tend.networks import convolutional_autoencoder
 from novkit.training import Objective, Step
@@ -79,7 +79,7 @@ class EvidenceLowerBound(Objective):
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Means over the batch, in nats."""
         mean, log_variance = self.network.encode(x)
-        z = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator).to(mean)
+        z = mean + (0.5 * log_variance).exp() * send(torch.randn(mean.shape, generator=generator), mean.device).to(mean.dtype)
         reconstruction = reconstruction_nats(x, self.network.decoder(z).float(), self.settings.noise).mean()
         kl = kl_divergence(mean, log_variance).mean()
         return {"loss": reconstruction + self.settings.beta * kl, "reconstruction": reconstruction, "kl": kl}

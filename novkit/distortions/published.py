@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from novkit.distortions.resampling import check_batch, inside, pixel_centres, resample
 from novkit.errors import SettingsError
+from novkit.images import send
 
 _SIDE = 256  # the published coordinates are those of a 256×256 image
 
@@ -183,10 +184,10 @@ def distort_published(images: Tensor, generator: torch.Generator) -> tuple[Tenso
     Returns the images and, for each, the place of its transformation in PUBLISHED (n,).
     """
     check_batch(images)
-    kinds = torch.randint(len(PUBLISHED), (len(images),), generator=generator).to(images.device)
+    kinds = torch.randint(len(PUBLISHED), (len(images),), generator=generator)
     result = torch.empty_like(images)
     for index, which in enumerate(PUBLISHED):
-        rows = torch.nonzero(kinds == index).flatten()
+        rows = send(torch.nonzero(kinds == index).flatten(), images.device)
         if len(rows):
             result[rows] = published(images[rows], which)
-    return result, kinds
+    return result, send(kinds, images.device)

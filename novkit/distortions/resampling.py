@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from novkit.errors import DataError, SettingsError
+from novkit.images import send
 
 # A bilinear shift by t multiplies the power at frequency ω by 1 − 2 t (1 − t) (1 − cos ω). Over shifts within half a pixel
 # the mean of t (1 − t) is 1/6, which this shift has too.
@@ -99,12 +100,13 @@ def affine_points(matrices: Tensor, height: int, width: int) -> Tensor:
     """(n, 2, height, width): where affine maps, as `near_identity_matrices` gives them, read; on the matrices' device."""
     x, y = pixel_centres(height, width, matrices.device)[0]
     homogeneous = torch.stack([x - width / 2, y - height / 2, torch.ones_like(x)]).view(3, -1)
-    return (matrices @ homogeneous).view(-1, 2, height, width)
+    with torch.autocast(matrices.device.type, enabled=False):  # bfloat16 would round to whole pixels
+        return (matrices @ homogeneous).view(-1, 2, height, width)
 
 
 def near_identity_points(n: int, height: int, width: int, generator: torch.Generator, device: torch.device | str) -> Tensor:
     """(n, 2, height, width): the points of `near_identity_matrices`."""
-    return affine_points(near_identity_matrices(n, height, width, generator).to(device), height, width)
+    return affine_points(send(near_identity_matrices(n, height, width, generator), device), height, width)
 
 
 def near_identity(images: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -23,6 +23,7 @@ from novkit.distortions.resampling import (
     to_pixels,
 )
 from novkit.errors import SettingsError
+from novkit.images import send
 
 Plane = tuple[Tensor, Tensor]  # x and y (n, h, w) in centred coordinates: half the shorter side = 1
 
@@ -196,12 +197,10 @@ class _Windows:
     middle: Tensor  # (1, 2, 1, 1): of the image
 
     @classmethod
-    def draw(
-        cls, n: int, height: int, width: int, generator: torch.Generator, settings: TrainingFamily, device: torch.device
-    ) -> "_Windows":
-        """Centres lie in the middle half of the image, where the body is."""
-        numbers = torch.rand(n, 4, generator=generator).to(device)
-        sides = torch.tensor([width, height], dtype=torch.float32, device=device)
+    def draw(cls, n: int, height: int, width: int, generator: torch.Generator, settings: TrainingFamily) -> "_Windows":
+        """Centres lie in the middle half of the image, where the body is. On the CPU."""
+        numbers = torch.rand(n, 4, generator=generator)
+        sides = torch.tensor([width, height], dtype=torch.float32)
         local = numbers[:, 0] < settings.local
         smallest, largest = settings.window
         scale = torch.where(local, smallest + (largest - smallest) * numbers[:, 1], torch.ones_like(numbers[:, 1]))
@@ -209,8 +208,10 @@ class _Windows:
         radius = torch.where(local, scale * sides.min() / 2, torch.full_like(scale, torch.inf))
         return cls(centre.view(n, 2, 1, 1), radius.view(n, 1, 1, 1), scale.view(n, 1, 1, 1), (sides / 2).view(1, 2, 1, 1))
 
-    def of(self, rows: Tensor) -> "_Windows":
-        return _Windows(self.centre[rows], self.radius[rows], self.scale[rows], self.middle)
+    def of(self, rows: Tensor, device: torch.device) -> "_Windows":
+        """Those of some images, on their device."""
+        own = self.centre[rows], self.radius[rows], self.scale[rows], self.middle
+        return _Windows(*(send(part, device) for part in own))
 
     def magnified(self, points: Tensor) -> Tensor:
         """The window's points, blown up to the whole image: there the map is computed."""
@@ -235,17 +236,18 @@ def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily
     n, _, height, width = images.shape
     kinds = torch.randint(len(settings.kinds), (n,), generator=generator)
     uniform = torch.rand(n, generator=generator)
-    amounts = (settings.strength * (settings.weakest + (1 - settings.weakest) * uniform)).to(images.device)
-    u = (2 * torch.rand(n, _DRAWS, generator=generator) - 1).to(images.device)
+    amounts = settings.strength * (settings.weakest + (1 - settings.weakest) * uniform)
+    u = 2 * torch.rand(n, _DRAWS, generator=generator) - 1
     matrices = near_identity_matrices(n, height, width, generator)
-    windows = _Windows.draw(n, height, width, generator, settings, images.device)
+    windows = _Windows.draw(n, height, width, generator, settings)
     order = torch.argsort(kinds, stable=True)
     side_by_side = _Kinds.in_order(settings.kinds, torch.bincount(kinds, minlength=len(settings.kinds)).tolist())
-    points = affine_points(matrices[order].to(images.device), height, width)
-    back, order = torch.argsort(order).to(images.device), order.to(images.device)
-    windows = windows.of(order)
-    warped = windows.blend(points, side_by_side.warp(windows.magnified(points), amounts[order], u[order], settings))
-    return resample(images, warped[back]), kinds.to(images.device)
+    drawn = matrices[order], amounts[order], u[order], torch.argsort(order), kinds
+    matrices, amounts, u, back, kinds = (send(part, images.device) for part in drawn)
+    windows = windows.of(order, images.device)
+    points = affine_points(matrices, height, width)
+    warped = windows.blend(points, side_by_side.warp(windows.magnified(points), amounts, u, settings))
+    return resample(images, warped[back]), kinds
 
 
 def apply_kind(images: Tensor, kind: str, amount: float | Tensor = 1.0, generator: torch.Generator | None = None) -> Tensor:

@@ -24,10 +24,11 @@ class Cost:
 def measured(device: str) -> Iterator[Cost]:
     """Measure the block; the process's memory is sampled twenty times a second."""
     cost = Cost()
-    cuda = pick_device(device).type == "cuda"
+    place = pick_device(device)
+    cuda = place.type == "cuda"
     process, ended = psutil.Process(), threading.Event()
     if cuda:
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(place)
 
     def watch() -> None:
         while True:
@@ -41,10 +42,10 @@ def measured(device: str) -> Iterator[Cost]:
     try:
         yield cost
         if cuda:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(place)
     finally:
         ended.set()
         watcher.join()
         cost.seconds = time.perf_counter() - start
         if cuda:
-            cost.megabytes = torch.cuda.max_memory_allocated() / 2**20
+            cost.megabytes = torch.cuda.max_memory_allocated(place) / 2**20

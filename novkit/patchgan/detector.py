@@ -182,7 +182,7 @@ class PatchGan(Detector):
     def _measure_batch(self, x: Tensor) -> Parts:
         """Every patch restored from its surroundings, never from itself, once for each partition; then the mean over partitions."""
         s: PatchGanSettings = self.settings_
-        covers = [self._cover(x, label) for label in self.covers_] if s.masked else [self._seen(x)]
+        covers = [self._cover(x, label) for label in self.covers_.to(x.device)] if s.masked else [self._seen(x)]
         weight = self._weight(x)
         residual = torch.stack([self._residual(x, cover, weight) for cover in covers]).mean(dim=0)
         return Parts(self.grid_.mean(residual), self._unlike(x, covers), residual[:, 0], torch.stack(covers).mean(dim=0))
@@ -205,14 +205,18 @@ class PatchGan(Detector):
 
     def _smoothed(self, values: Tensor) -> Tensor:
         half = round((self.settings_.smoothing * self.grid_.patch - 1) / 2)
-        return values if half < 1 else F.avg_pool2d(values, 2 * half + 1, stride=1, padding=half, count_include_pad=False)
+        if half < 1:
+            return values
+        side = 2 * half + 1  # down, then across: a square at once costs its area, not its sides
+        down = F.avg_pool2d(values, (side, 1), stride=1, padding=(half, 0), count_include_pad=False)
+        return F.avg_pool2d(down, (1, side), stride=1, padding=(0, half), count_include_pad=False)
 
     def _seen(self, x: Tensor) -> Tensor:
         return self.reconstructor_(x, torch.zeros_like(x[:, :1])).float()
 
     def _cover(self, x: Tensor, label: Tensor) -> Tensor:
         """The image put together from the hidden parts of K restorations: the shape of x."""
-        masks = [self.grid_.spread((label == number).float()[None]).to(x.device) for number in range(self.settings_.masks)]
+        masks = [self.grid_.spread((label == number).float()[None]) for number in range(self.settings_.masks)]
         repeated = torch.cat([mask.expand(len(x), -1, -1, -1) for mask in masks])
         restored = self.reconstructor_(x.repeat(len(masks), 1, 1, 1), repeated).float()
         return (restored * repeated).reshape(len(masks), *x.shape).sum(dim=0)

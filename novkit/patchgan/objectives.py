@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from novkit.devices import adam
 from novkit.errors import TrainingError
-from novkit.images import batches
+from novkit.images import batches, send
 from novkit.patchgan.losses import composite, global_hinge, mean_over, patch_hinge, patch_loss, visible_error
 from novkit.patchgan.masking import PatchGrid, hidden_patches
 from novkit.patchgan.networks import Discriminator, Reconstructor
@@ -60,6 +60,7 @@ class MaskedRestoration(Objective):
 
     def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
         if optimizer == "discriminator":
+            self._kept = None  # what a step that ran out of memory left
             hidden, mask, restored = self.restore(images, step.generator("mask"))
             self._kept = (hidden, mask, restored) if step.keeps else None
             return self.discriminator_loss(images, restored.detach(), mask, hidden)
@@ -70,7 +71,7 @@ class MaskedRestoration(Objective):
     def restore(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Hide patches and restore them: hidden (n, P) bool, mask (n, 1, height, width) float, x̂."""
         s = self.settings
-        hidden = hidden_patches(len(images), self.grid, s.boxes, s.masks, generator).to(images.device)
+        hidden = send(hidden_patches(len(images), self.grid, s.boxes, s.masks, generator), images.device)
         mask = self.grid.spread(hidden.float())
         if not s.masked:  # everything is seen, and everything is judged
             hidden, mask = torch.ones_like(hidden), torch.zeros_like(mask)

@@ -128,3 +128,12 @@ def test_a_reconstructor_that_draws_one_picture_at_every_rate_is_refused(monkeyp
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(SettingsError):
         AloccSettings(**changes)
+
+
+def test_what_a_step_that_ran_out_of_memory_kept_is_let_go_first():
+    game, x, kept = objective(), images(), []
+    game.modules["reconstructor"].register_forward_pre_hook(lambda *_: kept.append(game._kept))
+    for _ in range(2):  # as if the discriminator's gradients had not fitted the first time
+        game.loss("discriminator", x, STEP)
+    assert kept == [None, None]
+    assert game._kept is not None

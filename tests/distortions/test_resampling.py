@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
+from novkit.distortions import distort
 from novkit.distortions.resampling import (
     near_identity,
     near_identity_points,
@@ -83,9 +84,19 @@ def test_fixed_shift_blurs_as_much_as_random_ones():
     assert fixed.sum() < 0.6 * none.sum()
 
 
+@pytest.mark.parametrize("call", [near_identity, lambda x, generator: distort(x, generator)[0]])
+def test_training_in_bfloat16_reads_at_the_same_points(call):
+    images = torch.rand(4, 1, 128, 128, generator=torch_generator(0))
+    expected = call(images, torch_generator(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = call(images, torch_generator(1))
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_gpu_gives_the_same():
-    from novkit.distortions import UNSEEN, distort, distort_published
+    from novkit.distortions import UNSEEN, distort_published
 
     images = torch.rand(64, 1, 64, 64, generator=torch_generator(0))
     images = torch.nn.functional.avg_pool2d(images, 9, 1, 4)  # smooth, as a rounding of the points must not show

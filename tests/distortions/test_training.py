@@ -220,7 +220,7 @@ def test_a_window_leaves_the_rest_alone_and_holds_the_whole_map_at_its_centre():
     """Against a pixel-by-pixel rendering of one window: the map, shrunk about the centre, fading as (1 − (r/ρ)²)²."""
     side = 32
     settings = TrainingFamily(local=1.0)
-    windows = training._Windows.draw(3, side, side, torch_generator(0), settings, torch.device("cpu"))
+    windows = training._Windows.draw(3, side, side, torch_generator(0), settings)
     points = pixel_centres(side, side, torch.device("cpu")).expand(3, -1, -1, -1)
     shift = 4.0
     result = windows.blend(points, windows.magnified(points) + shift)
@@ -237,9 +237,9 @@ def test_a_window_leaves_the_rest_alone_and_holds_the_whole_map_at_its_centre():
 
 
 def test_the_share_of_local_images_is_as_chosen():
-    radius = training._Windows.draw(4000, 64, 64, torch_generator(1), TrainingFamily(local=0.8), torch.device("cpu")).radius
+    radius = training._Windows.draw(4000, 64, 64, torch_generator(1), TrainingFamily(local=0.8)).radius
     assert torch.isfinite(radius).double().mean() == pytest.approx(0.8, abs=0.03)
-    assert torch.isinf(training._Windows.draw(9, 64, 64, torch_generator(1), TrainingFamily(local=0.0), torch.device("cpu")).radius).all()
+    assert torch.isinf(training._Windows.draw(9, 64, 64, torch_generator(1), TrainingFamily(local=0.0)).radius).all()
 
 
 def test_local_maps_cannot_be_told_by_any_single_statistic():

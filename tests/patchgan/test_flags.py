@@ -173,3 +173,12 @@ def test_diverged_training_is_an_error():
 def test_impossible_settings_are_refused(changes, message):
     with pytest.raises(SettingsError, match=message):
         replace(TINY, **changes)
+
+
+def test_what_a_step_that_ran_out_of_memory_kept_is_let_go_first():
+    game, x, kept = objective(), torch.from_numpy(blobs(8)).float() / 255, []
+    game.modules["reconstructor"].register_forward_pre_hook(lambda *_: kept.append(game._kept))
+    for _ in range(2):  # as if the discriminator's gradients had not fitted the first time
+        game.loss("discriminator", x, step())
+    assert kept == [None, None]
+    assert game._kept is not None

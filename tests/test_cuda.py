@@ -1,0 +1,43 @@
+"""Every method on a GPU: what it gives there, and that nothing waits for it. Skipped where there is none."""
+
+import numpy as np
+import pytest
+import torch
+
+from novkit import training
+from novkit.methods import make_detector
+from tests.conftest import blobs
+from tests.test_properties import METHODS, TINY, tiny
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+AGREEMENT = 0.01  # of the largest score: convolutions round to TensorFloat32 there
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_are_those_of_the_cpu(method):
+    detector = tiny(method).fit(blobs(48), blobs(12, seed=1), X_threshold=blobs(12, seed=2))
+    images = blobs(24, seed=3)
+    here = detector.novelty_score(images)
+    detector.device = "cuda"
+    np.testing.assert_allclose(detector.novelty_score(images), here, atol=AGREEMENT * np.abs(here).max())
+
+
+TRAINED = [(method, {}) for method in sorted(TINY)] + [("tend", {"transformations": "published"})]
+
+
+@pytest.mark.parametrize(("method", "changes"), TRAINED)
+def test_no_step_waits_for_the_gpu(method, changes, monkeypatch):
+    """But for the first of an epoch, when memory is still being taken, and the last, after which losses are read."""
+    forward, images, batch = training._Loss.forward, blobs(64), 8
+
+    def strict(self, optimizer, x, step):
+        torch.cuda.set_sync_debug_mode("error" if 1 <= step.step < len(images) // batch - 1 else "default")
+        return forward(self, optimizer, x, step)
+
+    monkeypatch.setattr(training._Loss, "forward", strict)
+    changes = {**TINY[method], **changes, "batch_size": batch}
+    try:
+        make_detector(method, changes=changes, device="cuda", progress=False).fit(images, blobs(12, seed=1))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
