@@ -194,6 +194,8 @@ def records(folder: Path) -> list[str]:
         load_scores(folder, one)
         load_detector(folder / "detectors" / _job(one.method))
         kept += [f"{_job(one.method)}: {row}" for row in load_history(folder, one) or []]
+    trained = {one.method: load_history(folder, one) for one in found}
+    assert trained.get(HEIR) in (None, trained.get(GIVER)), "the heir was trained by itself"
     for state in folder.glob("work/[!.]*/*/epoch_*/state.json"):
         job = state.relative_to(folder).parts[1]
         for row in json.loads(state.read_text(encoding="utf-8"))["history"]:
@@ -268,6 +270,7 @@ def test_killed_at_random_moments(killed, examples, tmp_path):
         assert undisturbed.code == 0, undisturbed.err
     expected, random = essence(tmp_path / "whole"), np.random.default_rng(examples)
     assert essence(tmp_path / "again") == expected
+    killed.sound(tmp_path / "again")
     kills, outcomes, wrong = 0, Counter[str](), []
     for number in range(20 * examples):  # a run may end before its kill: kills are fewer than runs
         if kills >= examples:
