@@ -1,10 +1,12 @@
 """Names from files and tables are shown as they are: no figure, page, table or widget takes one for markup, a link or a formula."""
 
+import ast
 import csv
 import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,15 +15,24 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+import novkit
 from novkit import figures
 from novkit.evaluation import Scores
+from novkit.experiments.ablation import ABLATED, Ablation
 from novkit.figures.charts import cloud, curves, pairs, shares
+from novkit.figures.margin import Moment, distance_histograms, margin_animation
 from novkit.figures.style import finish, harmless
 from novkit.records import Record
 from novkit.report import write_report
+from novkit.report.ablation import ablation_markdown, write_ablation
 from novkit.report.markdown import TABLES, make_table
 from novkit.report.parts import command_text
 from novkit.results import load_results
+from novkit.teaching.board import Entry, rank, write_board
+from novkit.teaching.budget import Budget
+from novkit.widgets.margin_view import MarginState, image_text, margin_figure, margin_html
+from novkit.widgets.patch_view import PatchState, patch_figure
+from novkit.widgets.reader_study import reader_rates, readers_on_roc
 from novkit.widgets.readouts import readout_table
 from novkit.widgets.score_figure import scores_figure, scores_spec
 from novkit.widgets.score_view import ScoreState, readout_html, selection_csv, shown_runs
@@ -31,7 +42,9 @@ from tests.campaign import record
 from tests.conftest import blobs
 from tests.report.test_report import fabricate
 from tests.widgets import small
+from tests.widgets.test_patch_view import patch_scores
 
+LIBRARY = Path(novkit.__file__).parent
 HOSTILE = (
     "<script>alert(1)</script>", '"onmouseover="alert(1)', "'><img src=x onerror=alert(1)>", "</style><b style='color:red'>", "</script>",
     "<a href='https://x.invalid'>tumour</a>", "<a href=\"javascript:alert(1)\">x</a>", "<span style='font-size:900px'>x</span>",
@@ -39,7 +52,10 @@ HOSTILE = (
     "`x` **y** <!-- results:end -->", "a\nb\n# c", "&lt;i&gt; & &amp;", "=cmd|'/c calc'!A0", "@SUM(1)", "%{customdata[0]} %s {0} {x}",
     "\x1b[2J", "\u202egnp.exe", "a" * 300,
 )  # fmt: skip
+FORMULAS = ("\t=1", " =1+1", "\r@SUM(1)", "-1+cmd", "+1")  # to a spreadsheet
 TOGETHER = (" ".join(HOSTILE),)  # all of them in one page or figure: drawing takes longest
+# where a name is cut, only its beginning is tried: the long run draws each by itself
+together_or_each = pytest.mark.parametrize("names", [TOGETHER, pytest.param(HOSTILE, marks=pytest.mark.long)], ids=["together", "each"])
 HARMLESS_TAG = re.compile(r"<(?:/?(?:b|i|sub|sup|extra)|br)>", re.IGNORECASE)
 
 
@@ -67,7 +83,8 @@ def _dots(name: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-X = blobs(2)
+X, Y = blobs(2), np.array([0, 1, 0, 1])
+PATCHES = np.random.default_rng(0).random((4, 9))
 FIGURES: dict[str, Callable[[str], object]] = {
     "distributions": lambda name: figures.score_distributions({name: scores(name, "normal")}, title=name),
     "roc": lambda name: figures.roc_curves({name: scores(name, "normal")}, title=name, n_resamples=5),
@@ -90,7 +107,18 @@ FIGURES: dict[str, Callable[[str], object]] = {
     "shares": lambda name: shares({name: {name: 1.0}}, title=name, x_title=name),
     "pairs": lambda name: pairs({name: {name: 0.5, f"{name} 2": 0.6}}, title=name, x_title=name),
     "explorer": lambda name: scores_figure(*_shown(name)),
+    "margin explorer": lambda name: margin_figure(_snapshots(name), MarginState(image=2)),
+    "patch explorer": lambda name: patch_figure(blobs(1)[0], patch_scores(), PatchState(lit=3), caption=name),
+    "animation": lambda name: margin_animation(_moments(name), centre=(0.0, 0.0), radius=4.0, title=name, step=name),
+    "distances": lambda name: distance_histograms({name: [1.0, 4.0], f"{name} 2": [9.0, 1.0]}, radius=4.0, title=name),
+    "readers": lambda name: readers_on_roc({name: (Y, Y + 0.5)}, {name: reader_rates(Y, Y[::-1])}, title=name),
+    "patch scores": lambda name: figures.patch_score_histogram(PATCHES, Y, title=name),
+    "build-up": lambda name: figures.score_build_up(PATCHES, 0.5, captions=[name, *"bcd"], title=name),
+    "ranks": lambda name: figures.rank_weight_curve(9, title=name),
 }
+OTHERS = {"finish", "sheet_figure", "with_colour_bar", "figure_3", "distortion_figure"}  # parts of those above, or without names
+# drawn one by one in the long run only
+DEAR = ("story", "grid", "tertiles", "training", "gallery", "animation", "ablation", "dots", "distributions")
 
 
 def _shown(name: str):
@@ -99,6 +127,16 @@ def _shown(name: str):
     state = ScoreState(dataset=name, case=f"novel: {name}", seed=0, methods=(name,), selected_method=name, selected=(0.0, 1.0),
                        selected_classes=(name, "normal"))  # fmt: skip
     return shown_runs({name: run}, state), state
+
+
+def _snapshots(name: str):
+    given = small.snapshots()
+    return replace(given, label=np.full(len(given.label), name, dtype=object))
+
+
+def _moments(name: str) -> list[Moment]:
+    draw = np.random.default_rng(0)
+    return [Moment(f"{name} {k}", {name: draw.normal(size=(3, 2)), f"{name} 2": draw.normal(size=(3, 2))}) for k in range(2)]
 
 
 def texts(value: object, key: str = "") -> Iterator[str]:
@@ -114,12 +152,34 @@ def texts(value: object, key: str = "") -> Iterator[str]:
             yield from texts(part, key)
 
 
-@pytest.mark.parametrize("kind", FIGURES)
-def test_a_figure_shows_names_as_they_are(kind):
-    for name in TOGETHER:
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [pytest.param(kind, TOGETHER, id=f"{kind}-together") for kind in FIGURES]
+    + [pytest.param(kind, HOSTILE, id=f"{kind}-each", marks=pytest.mark.long if kind in DEAR else ()) for kind in FIGURES],
+)
+def test_a_figure_shows_names_as_they_are(kind, names):
+    for name in names:
         for text in texts(json.loads(FIGURES[kind](name).to_json())):  # type: ignore[attr-defined]
             assert "<" not in HARMLESS_TAG.sub("", text), text
             assert "$" not in text, text
+
+
+def test_every_function_that_draws_is_among_them():
+    drawing = set()
+    for file in LIBRARY.rglob("*.py"):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.returns is not None and ast.unparse(node.returns).startswith("go.Figure"):
+                drawing |= {node.name} - {f"_{node.name.lstrip('_')}"}
+    called = {name for draw in FIGURES.values() for name in draw.__code__.co_names}
+    assert drawing - called == OTHERS
+
+
+def test_a_slider_still_calls_the_frames_by_their_names():
+    for name in HOSTILE:
+        figure = FIGURES["animation"](name)
+        called = [step.args[0][0] for slider in figure.layout.sliders for step in slider.steps]  # type: ignore[attr-defined]
+        assert called == [frame.name for frame in figure.frames]  # type: ignore[attr-defined]
+        assert len(set(called)) == 2
 
 
 def test_a_figure_that_does_not_is_noticed():
@@ -168,10 +228,11 @@ def markup(text: str) -> Markup:
     return read
 
 
-def test_a_report_has_the_same_elements_whatever_things_are_called(tmp_path):
+@together_or_each
+def test_a_report_has_the_same_elements_whatever_things_are_called(tmp_path, names):
     """Written twice, once with plain names: not one element or attribute more, and no address."""
     pages = {}
-    for kind, name in (("plain", "x"), *((f"hostile{k}", name) for k, name in enumerate(TOGETHER))):
+    for kind, name in (("plain", "x"), *((f"hostile{k}", name) for k, name in enumerate(names))):
         folder = tmp_path / kind
         cases = {name: [("one_vs_rest", [name])]}
         fabricate(folder, skill={"tend": 1.9, "statistic": 0.5}, cases=cases, seeds=1, n=40, normal=f"{name} normal", device=name,
@@ -185,6 +246,41 @@ def test_a_report_has_the_same_elements_whatever_things_are_called(tmp_path):
     assert all(link.startswith("#") for page in pages.values() for link in page.links)
 
 
+@together_or_each
+def test_so_has_the_page_of_an_ablation(tmp_path, monkeypatch, names):
+    """The ablations' own names stand in the code; were they a reader's, nothing would change."""
+
+    def made(name: str, folder: Path) -> tuple[Markup, list[str]]:
+        monkeypatch.setitem(ABLATED, "patchgan", (Ablation(name, f"{name} 2", {"aggregate": "mean"}),))
+        for variant in ("", f"{name} 2"):
+            fabricate(folder, skill={"patchgan": 1.5}, cases={name: [("one_vs_rest", [name])]}, seeds=1, n=40, normal=f"{name} normal",
+                      extras=False, variant=variant, device=name, machine=name, commit=name)  # fmt: skip
+        page = markup(write_ablation(folder, name).read_text(encoding="utf-8"))
+        return page, markdown_elements(ablation_markdown(folder))
+
+    plain, plain_table = made("x", tmp_path / "plain")
+    for number, name in enumerate(names):
+        page, table = made(name, tmp_path / str(number))
+        assert page.elements == plain.elements, name
+        assert page.links == plain.links
+        assert table == plain_table, name
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, *TOGETHER, *FORMULAS], ids=lambda name: ascii(name[:30]))
+def test_so_has_the_leaderboard(tmp_path, name):
+    pages = []
+    for called in ("x", name):
+        best = Entry(called, auroc=0.7, auroc_low=0.6, auroc_high=0.8, average_precision=0.5, images_seen=1, parameters=2, seconds=3.0,
+                     beats=[called])  # fmt: skip
+        entries = rank([best, Entry(called, auroc=0.6, trouble=called), Entry(called, trouble=called)])
+        write_board(entries, {called: 0.6}, Budget(10, 20, 30), tmp_path)
+        pages.append(markup((tmp_path / "leaderboard.html").read_text(encoding="utf-8")))
+    plain, page = pages
+    assert page.elements == plain.elements
+    assert page.links == plain.links == []
+    no_formulas((tmp_path / "leaderboard.csv").read_text(encoding="utf-8"), 4)
+
+
 def test_widgets_escape(tmp_path):
     plain, names = _widgets("x"), [name for name in HOSTILE if "\n" not in name]
     for name in names:
@@ -194,12 +290,14 @@ def test_widgets_escape(tmp_path):
 def _widgets(name: str) -> str:
     cards = cards_html([Card(blobs(1)[0], name, name, map=np.eye(32), mask=np.eye(32) > 0)], name) + cards_html([], name)
     shown, _ = _shown(name)
+    snapshots, state = _snapshots(name), MarginState(image=2)
+    cards += cards_html([Card(snapshots.images[2], text := image_text(snapshots, state), text)], name) + margin_html(snapshots, state)
     return cards + readout_table(name, [name], {name: [name, 1.0, None]}) + readout_html(shown)
 
 
 def test_an_explorers_figure_is_harmless(tmp_path):
     explorer = pytest.importorskip("novkit.widgets.explorer")
-    for name in TOGETHER:
+    for name in (*TOGETHER, *HOSTILE):
         spec = explorer._spec(scores_spec(*_shown(name)))
         spec["layout"].pop("template")
         said = list(texts(json.loads(json.dumps(spec, default=lambda value: value.tolist()))))
@@ -215,30 +313,39 @@ def _rows(folder: Path, name: str) -> list[Record]:
     return load_results(folder)
 
 
-@pytest.mark.parametrize("kind", TABLES)
-def test_markdown_tables_keep_their_shape(tmp_path, kind):
-    """As a Markdown reader sees them: the same elements, no link, no picture, no HTML, and one line a row."""
+def markdown_elements(text: str) -> list[str]:
+    """As a Markdown reader sees them; and how many lines there are."""
+    assert "<!--" not in text.replace("\\<", "")
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
+    seen = [t.type for token in tokens for t in (token, *(token.children or ())) if t.type not in ("text", "text_special")]
+    return [*seen, f"{text.count(chr(10))} lines"]
 
-    def seen(name: str, number: int) -> tuple[list[str], int]:
+
+@together_or_each
+@pytest.mark.parametrize("kind", TABLES)
+def test_markdown_tables_keep_their_shape(tmp_path, kind, names):
+    """The same elements, no link, no picture, no HTML, and one line a row."""
+
+    def seen(name: str, number: int) -> list[str]:
         _rows(tmp_path / str(number), name)
-        text = make_table(kind, tmp_path / str(number), name)
-        tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
-        assert "<!--" not in text.replace("\\<", "")
-        return [t.type for token in tokens for t in (token, *(token.children or ())) if t.type not in ("text", "text_special")], text.count(
-            "\n"
-        )
+        return markdown_elements(make_table(kind, tmp_path / str(number), name))
 
     plain = seen("x", 0)
-    for number, name in enumerate(TOGETHER, start=1):
+    for number, name in enumerate(names, start=1):
         assert seen(name, number) == plain, name
 
 
+def no_formulas(text: str, n_rows: int) -> None:
+    """What a spreadsheet would not run: so many rows, and every cell a number or plain text."""
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert len(rows) == n_rows
+    assert not any(cell.lstrip(" ").startswith(("=", "+", "@", "\t", "\r")) for row in rows for cell in row)
+    assert all(re.fullmatch(r"-?[\d.e+-]+", cell) for row in rows for cell in row if cell.lstrip(" ").startswith("-"))
+
+
 def test_an_exported_selection_holds_no_formula():
-    for name in HOSTILE:
-        rows = list(csv.reader(io.StringIO(selection_csv(*_shown(name)))))
-        assert len(rows) == 41
-        assert not any(cell.lstrip(" ").startswith(("=", "+", "@", "\t", "\r")) for row in rows for cell in row)
-        assert all(re.fullmatch(r"-?[\d.e+-]+", cell) for row in rows for cell in row if cell.startswith("-"))
+    for name in (*HOSTILE, *FORMULAS):
+        no_formulas(selection_csv(*_shown(name)), 41)
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "'; rm -rf ~; '", "$(id)", "`id`", "a'b\"c"])
@@ -247,3 +354,51 @@ def test_a_command_to_copy_is_one_command(name):
 
     words = shlex.split(command_text([small.record(dataset="mine", novel=(name,), normal=("n",))]))
     assert words[words.index("--novel") + 1] == name
+
+
+# ---- notebooks -------------------------------------------------------------------------------------------------------------
+
+SHOWING = {"HTML", "Markdown", "Latex", "Math", "SVG", "Javascript", "IFrame", "Styler", "HTMLMath", "display_html", "style",
+           "to_html", "clear_output", "set_option", "option_context"}  # fmt: skip
+"""What shows a text as markup; pandas' options too: one of them ends its escaping."""
+ALLOWED = {
+    ("novkit/notebooks.py", "Markdown"),  # the source of a function of novkit, as code
+    ("novkit/widgets/explorer.py", "HTML"),  # the explorers' readouts: made by the functions above, which escape
+    ("novkit/widgets/explorer.py", "style"),  # of an ipywidget: colours
+    ("novkit/widgets/score_explorer.py", "HTML"),
+    ("novkit/widgets/margin_explorer.py", "HTML"),
+    ("novkit/widgets/patch_explorer.py", "HTML"),
+    ("novkit/widgets/distortion_explorer.py", "HTML"),
+}
+SHOWN_BY = sorted([*(LIBRARY.parent / "notebooks").rglob("scripts/*.py"), *LIBRARY.rglob("*.py")])
+
+
+def shown_as_markup(text: str) -> set[str]:
+    """The uses of SHOWING in a module, IPython's cells of another language, and classes that say how they are shown."""
+    found = {"%" + magic for magic in re.findall(r"^#? ?%%(html|javascript|js|latex|markdown|svg)\b", text, re.MULTILINE)}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Name) and node.id != "style":  # a variable
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {name.name.split(".")[-1] for name in node.names}
+        elif isinstance(node, ast.FunctionDef) and node.name.startswith("_repr_"):
+            found.add(node.name)
+    return {name for name in found if name in SHOWING or name.startswith(("%", "_repr_"))}
+
+
+def test_nothing_in_a_notebook_shows_a_text_as_markup():
+    """Tables are pandas' own, which escapes, and figures go through `finish`; the notebooks' scripts need nothing else."""
+    assert len(SHOWN_BY) > 100
+    used = {(file.relative_to(LIBRARY.parent).as_posix(), name) for file in SHOWN_BY for name in shown_as_markup(file.read_text("utf-8"))}
+    assert used == ALLOWED
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["HTML(name)", "from IPython.display import HTML as show", "IPython.display.Markdown(name)", "table.style.format('{:.1f}')",
+     "W.HTML(x)", "table.to_html(escape=False)", "pd.set_option('display.html.escape', False)", "def _repr_html_(self): ...", "# %%html"],
+)  # fmt: skip
+def test_such_lines_are_found(line):
+    assert shown_as_markup(f"{line}\n")

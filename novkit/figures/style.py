@@ -120,9 +120,12 @@ def harmless(value: Any) -> Any:
 def finish(figure: go.Figure, *, title: str, alt: str, height: int = 420, width: int | None = None) -> go.Figure:
     """Give a figure its template, title, size and alternative text, and make the texts in it `harmless`."""
     figure.update_layout(template=TEMPLATE, title_text=title, height=height, width=width)
-    for part in (*figure.data, figure.layout):
+    played = [part for frame in figure.frames for part in (*(frame.data or ()), frame.layout)]
+    for part in (*figure.data, figure.layout, *played):
         found = {key: value for key, value in part.to_plotly_json().items() if key not in ("type", "source", "template")}
         part.update({key: made for key, value in found.items() if _differs(made := harmless(value), value)}, overwrite=True)
+    for frame in figure.frames:
+        frame.name = harmless(frame.name)  # sliders and buttons call it by what the layout now says
     return figure.update_layout(meta={"alt": alt})
 
 

@@ -86,9 +86,11 @@ def _shown(entry: Entry) -> list[str]:
 
 
 def _cell(value: object) -> str:
+    """A value as it stands in the CSV; no text is one that a spreadsheet takes for a formula."""
     if value is None:
         return ""
-    if isinstance(value, list):
-        return ", ".join(value)
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@") else text
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = ", ".join(value) if isinstance(value, list) else str(value)
+    text = text.replace("\r", "\n")  # Python before 3.13 leaves the first unquoted: what follows would begin a line
+    return f"'{text}" if text.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\n")) else text

@@ -9,7 +9,7 @@ import torch
 
 from novkit.errors import DataError, SettingsError
 from novkit.figures.images import MAP_COLOURS, plain_text
-from novkit.figures.style import INK, NORMAL_COLOUR, NOVEL_COLOURS, TEMPLATE
+from novkit.figures.style import INK, NORMAL_COLOUR, NOVEL_COLOURS, TEMPLATE, harmless
 from novkit.images import check_images
 from novkit.patchgan.masking import PatchGrid
 from novkit.patchgan.ranking import AGGREGATES, rank_weights
@@ -290,7 +290,7 @@ def _layout(size: tuple[int, int], found: Ranking, state: PatchState, title: str
     said = patch_readout(found, state)
     return {
         "template": TEMPLATE,
-        "title": {"text": plain_text(title)},
+        "title": {"text": harmless(plain_text(title))},
         "height": _HEIGHT,
         "margin": {"l": 20, "r": 30, "t": 84, "b": 52},
         "legend": {"orientation": "h", "x": 0, "xref": "container", "y": 1 - 28 / _HEIGHT, "yref": "container", "yanchor": "top"},

@@ -275,4 +275,5 @@ def selection_csv(shown: Mapping[str, Shown], state: ScoreState) -> str:
 
 def _harmless(text: str) -> str:
     """A spreadsheet takes a cell that starts so for a formula: an apostrophe keeps it text."""
+    text = text.replace("\r", "\n")  # Python before 3.13 leaves the first unquoted: what follows would begin a line
     return "'" + text if text.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
