@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 1
 BIN := $(VENV)/bin
+OLDEST := $(shell sed -nE 's/^ *"(torch(vision)?)>=([0-9.]+)".*/\1==\3.0/p' pyproject.toml)
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: help install reproduce lab assignments notebooks docs lint test test-quick test-long reliability
+.PHONY: help install reproduce lab assignments notebooks docs lint test test-quick test-long test-oldest reliability
 
 help:
 	@echo "make install     the environment, in $(VENV)"
@@ -15,6 +16,7 @@ help:
 	@echo "make assignments what students get, and solutions, from the scripts of the assignments"
 	@echo "make docs        README, docs, notebooks and API as one site that needs no network: build/site/index.html"
 	@echo "make test        lint, types and tests; test-quick: the short ones; test-long: campaigns"
+	@echo "make test-oldest with the oldest torch and torchvision that novkit works with, in build/oldest"
 	@echo "make reliability all tests and campaigns, and RELIABILITY.md from what came out"
 
 install: $(VENV)/installed.txt
@@ -56,6 +58,12 @@ test-quick: $(VENV)/installed-dev.txt
 
 test-long: $(VENV)/installed-dev.txt
 	$(BIN)/python -m pytest
+
+test-oldest: # what it finds goes into RELIABILITY.md with the next `make reliability`, or `python -m tests.reliability`
+	mkdir -p build && grep -v -e "^torch" -e "^triton" -e "^nvidia" -e "^cuda" constraints.txt > build/oldest.txt
+	$(PYTHON) -m venv build/oldest
+	build/oldest/bin/python -m pip install --disable-pip-version-check -c build/oldest.txt -e ".[notebooks,teach,dev]" $(OLDEST)
+	NOVKIT_RELIABILITY=build/reliability build/oldest/bin/python -m pytest -p tests.campaign -m "not long"
 
 reliability: $(VENV)/installed-dev.txt
 	$(BIN)/python -m tests.reliability run

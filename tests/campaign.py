@@ -43,8 +43,8 @@ def record(topic: str, what: str, *, tried: int, outcome: str | Mapping[str, int
 
 
 def stamp() -> dict[str, str]:
-    """When this is, and at which commit of the checkout."""
-    return {"date": today(), "commit": _commit()}
+    """When this is, at which commit of the checkout, and with which torchvision; torch's version names the folder."""
+    return {"date": today(), "commit": _commit(), "torchvision": version("torchvision")}
 
 
 @cache

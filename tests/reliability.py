@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.campaign import today
 
 PROJECT = Path(__file__).resolve().parent.parent
 FOLDER = PROJECT / "build" / "reliability"
+OWN = f"torch-{metadata.version('torch')}"
 PAGE = PROJECT / "RELIABILITY.md"
 TOPICS = {
     "Faults": "Killed processes, full disks, folders that may not be written, two runs at once. A kill is SIGKILL, at a moment drawn at "
@@ -26,12 +28,12 @@ TOPICS = {
     "is compared with what the undisturbed run left.",
     "Untrusted files": "Damaged and hostile files. The only good ends are the content as it is, or one sentence of novkit's own.",
     "Reproducible": "The same again, on the same machine; and the same as recorded runs, within the tolerance that is stated.",
-    "Versions": "The oldest and the newest torch and torchvision that are supported.",
 }
 INTRODUCTION = """# Reliability
 
 What was tried, how many times, and what came out, as the tests recorded it; nothing here is typed in. `make reliability` runs every test,
-the long campaigns included, and writes this page anew; which tests the page at hand comes from stands at its end.
+the long campaigns included, and writes this page anew; `make test-oldest` adds the short tests with the oldest torch that novkit works
+with. Which tests the page at hand comes from stands at its end.
 """
 
 
@@ -47,7 +49,7 @@ def page(folder: Path) -> str:
     ]
     topics = [*TOPICS, *dict.fromkeys(record["topic"] for record in records if record["topic"] not in TOPICS)]
     for topic in topics:
-        rows = [row for version in versions for row in _rows(version, topic, named=len(versions) > 1)]
+        rows = [row for version in versions for row in _rows(version, topic)]
         if rows:
             parts += [
                 f"## {topic}\n",
@@ -68,8 +70,8 @@ def _ended(version: Path) -> dict[str, dict[str, Any]]:
     return read_json(version / "tests.json", "record of the tests") if (version / "tests.json").exists() else {}
 
 
-def _rows(version: Path, topic: str, *, named: bool) -> list[str]:
-    """One row a campaign, its parts added up; which torch, where there are several."""
+def _rows(version: Path, topic: str) -> list[str]:
+    """One row a campaign, its parts added up; which torch, where it is not the installed one."""
     campaigns: dict[str, list[dict[str, Any]]] = {}
     for record in _records(version):
         if record["topic"] == topic:
@@ -77,7 +79,7 @@ def _rows(version: Path, topic: str, *, named: bool) -> list[str]:
     rows = []
     for what, records in campaigns.items():
         parts = ", ".join(record["part"] for record in records if record.get("part"))
-        torch = f" [{version.name.replace('-', ' ')}]" if named and topic == "Versions" else ""
+        torch = f" [{version.name.replace('-', ' ')}]" if version.name != OWN else ""
         notes = "; ".join(dict.fromkeys(record["note"] for record in records if record["note"]))
         cells = [what + torch + f": {parts}" * bool(parts), f"{sum(record['tried'] for record in records):,}"]
         cells += [_added(records) + f" ({notes})" * bool(notes), max(record["date"] for record in records)]
@@ -101,8 +103,9 @@ def _tests(version: Path) -> str:
     counts = Counter(test["outcome"] for test in ended.values())
     dates = sorted({test["date"] for test in ended.values()}) or [""]
     files = len({name.split("::")[0] for name in ended})
-    torch, days = version.name.replace("-", " "), " to ".join(dict.fromkeys((dates[0], dates[-1])))
-    lines = [f"With {torch}: {len(ended):,} tests of {files} files ({days})."]
+    used = " and ".join([version.name.replace("-", " "), *sorted({f"torchvision {test['torchvision']}" for test in ended.values()})])
+    days = " to ".join(dict.fromkeys((dates[0], dates[-1])))
+    lines = [f"With {used}: {len(ended):,} tests of {files} files ({days})."]
     lines[0] += f" {counts['passed']:,} passed, {counts['failed']} failed, {counts['skipped']} skipped."
     lines += [f"- failed: `{name}`" for name, test in sorted(ended.items()) if test["outcome"] == "failed"]
     reasons = Counter(test["reason"] for test in ended.values() if test["outcome"] == "skipped")
@@ -130,7 +133,7 @@ def main(words: list[str]) -> int:
     code = 0
     if words[:1] == ["run"]:
         if not words[1:]:
-            shutil.rmtree(FOLDER, ignore_errors=True)  # all tests: nothing of an earlier run remains
+            shutil.rmtree(FOLDER / OWN, ignore_errors=True)  # all tests: nothing of an earlier run remains
         command = [sys.executable, "-m", "pytest", "-p", "tests.campaign", *words[1:]]
         code = subprocess.run(command, cwd=PROJECT, env=os.environ | {"NOVKIT_RELIABILITY": str(FOLDER)}).returncode
     elif words:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -128,12 +129,13 @@ def test_records_become_a_page(tmp_path, monkeypatch):
         campaign.record("Faults", "kills", tried=3, outcome={"the same": 2})
     folder = campaign._folder()
     assert folder is not None
-    ended = {"outcome": "skipped", "reason": "no GPU", "seconds": 0.0, "date": "2026-01-01", "commit": 40 * "a" + "-modified"}
+    stamp = {"date": "2026-01-01", "commit": 40 * "a" + "-modified", "torchvision": "0.1"}
+    ended = {"outcome": "skipped", "reason": "no GPU", "seconds": 0.0, **stamp}
     write_json(folder / "tests.json", {"t.py::a": ended, "t.py::b": {**ended, "outcome": "failed", "reason": ""}})
     page = reliability.page(tmp_path)
     assert f"| kills | 3 | 2 the same, 1 other | {campaign.today()} |" in page
     assert "| a / b &lt;i> | 1,000 | so so (of two) |" in page
-    assert "2 tests of 1 files (2026-01-01). 0 passed, 1 failed, 1 skipped." in page
+    assert f"With torch {version('torch')} and torchvision 0.1: 2 tests of 1 files (2026-01-01). 0 passed, 1 failed, 1 skipped." in page
     assert "- failed: `t.py::b`" in page
     assert "- 1 skipped: no GPU" in page
     assert "aaaaaaaaaa with changes" in page
