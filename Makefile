@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 1
 BIN := $(VENV)/bin
-OLDEST := $(shell sed -nE 's/^ *"(torch(vision)?)>=([0-9.]+)".*/\1==\3.0/p' pyproject.toml)
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
 
 .PHONY: help install reproduce lab assignments notebooks docs lint test test-quick test-long test-oldest reliability
@@ -59,11 +58,8 @@ test-quick: $(VENV)/installed-dev.txt
 test-long: $(VENV)/installed-dev.txt
 	$(BIN)/python -m pytest
 
-test-oldest: # what it finds goes into RELIABILITY.md with the next `make reliability`, or `python -m tests.reliability`
-	mkdir -p build && grep -v -e "^torch" -e "^triton" -e "^nvidia" -e "^cuda" constraints.txt > build/oldest.txt
-	$(PYTHON) -m venv build/oldest
-	build/oldest/bin/python -m pip install --disable-pip-version-check -c build/oldest.txt -e ".[notebooks,teach,dev]" $(OLDEST)
-	NOVKIT_RELIABILITY=build/reliability build/oldest/bin/python -m pytest -p tests.campaign -m "not long"
+test-oldest: $(VENV)/installed-dev.txt
+	$(BIN)/python -m tests.oldest
 
 reliability: $(VENV)/installed-dev.txt
 	$(BIN)/python -m tests.reliability run

@@ -11,6 +11,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.oldest import oldest, others
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -79,3 +81,15 @@ def test_make_targets_only_call_python_modules_and_novkit():
 def test_no_registry_address_is_written_down():
     for name in ("pyproject.toml", "constraints.txt", "environment.yml", "Makefile", ".ci/run"):
         assert "://" not in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_the_oldest_torch_is_tried_at_the_versions_that_are_allowed():
+    assert [Requirement(text).name for text in oldest()] == ["torch", "torchvision"]
+    for text in oldest():
+        allowed = next(requirement for requirement in wanted() if requirement.name == Requirement(text).name)
+        (pinned,) = Requirement(text).specifier
+        assert allowed.specifier.contains(pinned.version)
+        assert not allowed.specifier.contains(str(Version(pinned.version).major) + f".{Version(pinned.version).minor - 1}.99")
+    kept = {line.split("==")[0] for line in others().splitlines()}
+    assert {"numpy", "jupyterlab"} <= kept
+    assert kept.isdisjoint({"torch", "torchvision"})
