@@ -1,6 +1,7 @@
-"""Small files that claim, or unpack to, more than anybody has: refused in a sentence, before the memory is taken.
+"""Small files that claim, or unpack to, more than anybody has: refused in a sentence, before the memory is taken, and soon.
 
-Each is read in a process of its own whose address space may grow by ROOM only, and by far less than the file would fill.
+They are read in a process of their own whose address space may grow by ROOM only, by far less than a file would fill; each reading's
+seconds of computing are counted.
 """
 
 import bz2
@@ -26,13 +27,15 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from tests.campaign import record
 from tests.data import layouts
+from tests.hostile_stored import record as run_record
 
 pytestmark = pytest.mark.slow
 
 ROOM = 400 * 2**20  # bytes
 MANY = 3 * 2**30  # bytes that most bombs would fill
+SECONDS = 30  # of computing that one of them may take
 PROGRAM = f"""
-import json, resource, sys
+import json, resource, sys, time
 from pathlib import Path
 import PIL.PngImagePlugin, nibabel, pydicom.pixels, pandas  # what reading would import
 from novkit.data.archives import unpack
@@ -41,9 +44,17 @@ from novkit.data.medmnist import read_numbers, stream_images
 from novkit.data.prepare.torchvision_sets import read_idx
 from novkit.data.reading import read_image
 from novkit.errors import NovkitError
+from novkit.results import load_examples, load_scores
+from tests.hostile_stored import record
+def compute(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    raise NovkitError("computed")
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + {ROOM},) * 2)
 for file, call in json.loads(sys.stdin.read()):
+    started = time.process_time()
     try:
         eval(call, {{**globals(), "file": Path(file)}})
         said = "read"
@@ -51,7 +62,7 @@ for file, call in json.loads(sys.stdin.read()):
         said = str(error)
     except BaseException as error:
         said = f"TRACEBACK {{error!r}}"
-    print(json.dumps(said), flush=True)
+    print(json.dumps([said, time.process_time() - started]), flush=True)
 """
 
 
@@ -157,11 +168,15 @@ def tar_head(name: str, size: int, kind: bytes) -> bytes:
 
 UNPACK = "unpack(file, file.with_suffix('.out'), progress=False)"
 STREAM_NPZ = "list(stream_images(file))"
+SCORES, EXAMPLES = "load_scores(file.parent, record(scores=file.name))", "load_examples(file.parents[1], record())"
+CONTROL = 0.2  # seconds of computing, to see that they are counted
 
 
 def bombs(raw: bytes) -> dict[str, tuple[str, bytes, str, str]]:
     """Name -> file's name, content, call, and words of the sentence expected."""
     big, half = MANY - 2**22, 2**32 - 2**20
+    zeros, claims = npy((big,), "|u1"), npy((2**30, 2**30), "<u8")
+    examples = f"examples/{run_record().run}.npz"
     colour = layouts.dicom(np.zeros((8, 8), np.uint8), bits=8)
     colour.Rows = colour.Columns = 60_000
     frames = layouts.dicom(np.zeros((8, 8), np.uint8), bits=8)
@@ -190,6 +205,9 @@ def bombs(raw: bytes) -> dict[str, tuple[str, bytes, str, str]]:
         "npz of labels that are not there": ("q.npz", zip_with("train_labels.npy", npy((2**40,), "<U0"), b"\3\0", 0), "read_numbers(file)",
                                              "claims to be|cannot be read"),
         "npz, zeros": ("r.npz", zip_with("train_labels.npy", npy((big, 1), "|u1"), raw, big), "read_numbers(file)", "unpacks to 3068 MiB"),
+        "scores, zeros": ("score.npz", zip_with("score.npy", zeros, raw, big), SCORES, "unpacks to 3068 MiB"),
+        "scores that claim 8 EB": ("claims.npz", zip_with("score.npy", claims, b"\3\0", 0), SCORES, "claims to be"),
+        "examples, zeros": (examples, zip_with("images.npy", zeros, raw, big), EXAMPLES, "unpacks to 3068 MiB"),
         "zip of zeros": ("s.zip", zip_with("x", b"", raw, MANY), UNPACK, "would unpack to 3072 MiB"),
         "zip that understates": ("t.zip", zip_with("x", b"", raw, 1000), UNPACK, "damaged"),
         "zip in zip's rarer ways": ("u.zip", zip_with("x", b"", bz2.compress(bytes(2**24)), 2**24, 12), UNPACK, "rare way"),
@@ -203,25 +221,38 @@ def bombs(raw: bytes) -> dict[str, tuple[str, bytes, str, str]]:
 
 def test_bombs_are_refused_before_the_memory_is_taken(tmp_path, raw):
     made = bombs(raw)
-    calls = []
+    calls = [("", f"compute({CONTROL})")]
     for name, content, call, _ in made.values():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
         calls.append((str(tmp_path / name), call))
     command = [sys.executable, "-c", PROGRAM]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, timeout=1200, env=environment, check=False)
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    right = {title: _fits(text, words) for (title, (*_, words)), text in zip(made.items(), said, strict=False)}
+    control, *said = [json.loads(line) for line in done.stdout.splitlines()] or [None]
+    right = {title: _fits(*answer, words) for (title, (*_, words)), answer in zip(made.items(), said, strict=False)}
     outcome = {"refused in a sentence": sum(right.values()), "otherwise": len(made) - sum(right.values())}
-    record("Untrusted files", "bombs: files that claim or unpack to gigabytes", tried=len(made), outcome=outcome, note="400 MiB allowed")
+    slowest = max((seconds for _, seconds in said), default=0.0)
+    note = f"400 MiB allowed; at most {slowest:.1f} s of computing each, {SECONDS} s allowed"
+    record("Untrusted files", "bombs: files that claim or unpack to gigabytes", tried=len(made), outcome=outcome, note=note)
     assert len(said) == len(made), done.stderr[-1500:]
-    wrong = {title: text for (title, fits), text in zip(right.items(), said, strict=True) if not fits}
+    assert control[0] == "computed"
+    assert control[1] >= CONTROL
+    wrong = {title: answer for (title, fits), answer in zip(right.items(), said, strict=True) if not fits}
     assert not wrong
     assert done.stderr == ""
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(name for name, *_ in made.values())
+    there = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert there == sorted(name for name, *_ in made.values())
 
 
-def _fits(said: str, words: str) -> bool:
+def _fits(said: str, seconds: float, words: str) -> bool:
     import re
 
-    return said != "read" and not said.startswith("TRACEBACK") and "MemoryError" not in said and re.search(words, said) is not None
+    refused = said != "read" and not said.startswith("TRACEBACK") and "MemoryError" not in said
+    return refused and seconds < SECONDS and re.search(words, said) is not None
+
+
+@pytest.mark.parametrize("answer", [("read", 1.0), ("TRACEBACK unpacks to", 1.0), ("unpacks to", 31.0), ("another sentence", 1.0)])
+def test_other_ends_are_noticed(answer):
+    assert _fits("unpacks to", 1.0, "unpacks to")
+    assert not _fits(*answer, "unpacks to")
