@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-from novkit.figures.style import finish
+from novkit.figures.style import finish, method_look, method_name
 from novkit.files import replacing
 
 GPU_GOALS = {  # what is aimed at on an H100, images/s
@@ -127,8 +128,10 @@ def _growth(run: dict, device: str, folder: Path) -> list[str]:
             memory = f"{line[0]['memory']:,.0f} … {line[-1]['memory']:,.0f}"
             rows.append(f"| {title} | {method} | {ends} | {_exponent(line, 'fit')} | {_exponent(line, 'score')} | {memory} |")
         picture = folder / "docs" / "images" / f"growth_{axis}_{device}.png"
-        growth_figure(here, title).write_image(picture, width=900, height=380, scale=2)
-        pictures.append(f"![Seconds against {title}, one line a method, on logarithmic axes]({picture.relative_to(folder).as_posix()})")
+        growth_figure(here, title).write_image(picture, width=1000, height=380, scale=2)
+        pictures.append(
+            f"![Seconds and memory against {title}, one line a method, on logarithmic axes]({picture.relative_to(folder).as_posix()})"
+        )
     return [
         f"## How it grows ({device.upper()})",
         _machine(run["machine"] | {"commit": ", ".join(sorted({point["commit"][:10] for point in run["points"]}))}),
@@ -153,19 +156,25 @@ def _exponent(line: list[dict], what: str) -> str:
 
 
 def growth_figure(points: list[dict], title: str) -> go.Figure:
-    """Seconds of fitting (solid) and scoring (dashed), both axes logarithmic."""
-    figure = go.Figure()
-    for number, method in enumerate(dict.fromkeys(point["method"] for point in points)):
+    """Left, seconds of fitting (solid) and scoring (dashed); right, peak memory of both; all axes logarithmic."""
+    figure = make_subplots(1, 2, subplot_titles=("seconds", "peak memory, MiB"), horizontal_spacing=0.09)
+    for method in dict.fromkeys(point["method"] for point in points):
         line = sorted((point for point in points if point["method"] == method), key=lambda point: point["at"])
-        for what, dash in (("fit", "solid"), ("score", "dash")):
+        for what, dash in (("fit", "solid"), ("score", "dash"), ("memory", "solid")):
             figure.add_scatter(
                 x=[point["at"] for point in line],
                 y=[point[what] for point in line],
-                name=f"{method}, {what}",
-                line={"dash": dash},
-                marker={"symbol": number},
+                name=f"{method_name(method)}, {what}",
+                line={"dash": dash, "color": method_look(method)[0]},
+                marker={"symbol": method_look(method)[1]},
                 mode="lines+markers",
+                showlegend=what != "memory",
+                row=1,
+                col=1 + (what == "memory"),
             )
-    figure.update_xaxes(type="log", title=title)
-    figure.update_yaxes(type="log", title="seconds")
-    return finish(figure, title="", alt=f"Seconds of fitting and scoring against {title}, one line a method")
+    places = sorted({point["at"] for point in points})
+    figure.update_xaxes(type="log", title=title, tickvals=places, ticktext=[f"{at:,}" for at in places])
+    for column, names in ((1, ("fit", "score")), (2, ("memory",))):
+        values = np.log10([point[name] for point in points for name in names])  # whole decades: a flat line shall look flat
+        figure.update_yaxes(type="log", dtick=1, range=[np.floor(values.min()), np.ceil(values.max())], col=column)
+    return finish(figure, title="", alt=f"Seconds of fitting and scoring, and peak memory, against {title}, one line a method", height=380)
