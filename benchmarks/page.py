@@ -122,6 +122,8 @@ def _growth(run: dict, device: str, folder: Path) -> list[str]:
     pictures = []
     for axis, title in _AXES.items():
         here = [dict(point, at=_at(point, axis)) for point in run["points"] if point["axis"] == axis]
+        if not here:
+            continue
         for method in dict.fromkeys(point["method"] for point in here):
             line = sorted((point for point in here if point["method"] == method), key=lambda point: point["at"])
             ends = f"{line[0]['at']:,} … {line[-1]['at']:,}"
