@@ -101,7 +101,8 @@ def hang(folder: str) -> None:
 
 # ---- what is looked at ----------------------------------------------------------------------------------------------------
 
-COST = ("seconds", "seconds_fit", "seconds_score", "peak_memory_mb", "digest")  # the last is a hash over the others
+COST = ("seconds", "seconds_fit", "seconds_score", "peak_memory_mb", "digest", "commit")
+"""What may differ between runs: what they cost, the hash over it, and the checkout's commit: somebody may be at work in it."""
 
 
 def essence(folder: Path) -> dict[str, Any]:
