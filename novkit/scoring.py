@@ -30,7 +30,8 @@ def score_folder(
 
     out: CSV with path (below the folder), score, threshold, novel (0 or 1) and the components of the score.
     maps: one float32 TIFF an image, same path.
-    Images are resized to what the detector was fitted on. Raises DataError naming a file that cannot be read; then nothing is written.
+    Images are resized to what the detector was fitted on. Raises DataError naming a file that cannot be read: then `out` is not written,
+    and the maps that are there are whole.
     """
     folder, out = Path(folder), Path(out)
     if not folder.is_dir():
