@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import example
 from hypothesis import strategies as st
 
 from novkit.detector import REGISTRY, Detector
@@ -96,8 +97,13 @@ def test_a_score_depends_neither_on_the_batch_nor_on_the_order(method, examples)
 @each_method
 def test_nor_does_it_where_batches_are_cut(method):
     """More images than any method scores at once."""
-    many = np.tile(STRANGE, (45, 1, 1, 1))
-    assert_close(fitted(method).novelty_score(many), np.tile(alone(method)[0]["score"], 45))
+    components, maps = fitted(method).assess(np.tile(STRANGE, (45, 1, 1, 1)))
+    for name, expected in alone(method)[0].items():
+        assert_close(components[name], np.tile(expected, (45, *[1] * (expected.ndim - 1))), name)
+    expected_maps = alone(method)[1]
+    assert (maps is None) == (expected_maps is None)
+    if maps is not None and expected_maps is not None:
+        assert_close(maps, np.tile(expected_maps, (45, 1, 1)), "map")
 
 
 def test_a_score_that_does_depend_on_its_batch_is_noticed():
@@ -179,14 +185,24 @@ def fits_or_says_why(detector: Detector, *images: Any) -> bool:
 @counts(5, 60)
 @each_method
 def test_images_of_any_shape_are_learnt_or_refused_in_a_sentence(method, examples):
+    learnt = []
+
     @for_all(examples, channels=st.integers(1, 4), height=SIDES, width=SIDES, seed=st.integers(0, 9))
+    @example(channels=3, height=20, width=24, seed=0)  # large enough for every method
     def holds(channels: int, height: int, width: int, seed: int) -> None:
         X = np.random.default_rng(seed).integers(0, 256, (24, channels, height, width), dtype=np.uint8)
         detector = tiny(method)
         if fits_or_says_why(detector, X):
-            assert np.isfinite(detector.novelty_score(X[:2])).all()
+            learnt.append((channels, height, width))
+            score = detector.novelty_score(X[:2])
+            assert np.isfinite(score).all()
+            assert_close(score, np.concatenate([detector.novelty_score(image[None]) for image in X[:2]]), "score")
             if detector.has_map:
-                assert detector.novelty_map(X[:2]).shape == (2, height, width)
+                maps = detector.novelty_map(X[:2])
+                assert maps.shape == (2, height, width)
+                assert_close(maps, np.concatenate([detector.novelty_map(image[None]) for image in X[:2]]), "map")
+
+    assert (3, 20, 24) in learnt
 
 
 def spoiled(value: float) -> np.ndarray:
