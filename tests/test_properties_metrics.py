@@ -151,7 +151,7 @@ SCORES = st.one_of(*(st.lists(st.tuples(st.booleans(), values), min_size=2, max_
 def judged(pairs: list[tuple[bool, float]]) -> tuple[np.ndarray, np.ndarray]:
     """Labels and scores, both classes among them and the scores not all the same."""
     y, score = np.array([int(novel) for novel, _ in pairs]), np.array([value for _, value in pairs])
-    y[:2], score[:2] = (0, 1), (score[0], score[0] / 2 + 1)
+    y[:2], score[:2] = (0, 1), (score[0], score[0] / 2 + (-1 if score[0] > 0 else 1))  # + 1 alone would leave 2 as it is
     return y, score
 
 
