@@ -68,7 +68,7 @@ def score_folder(
 def _written(path: str) -> str:
     """A path as it stands in the CSV: "./" keeps a spreadsheet from taking it for a formula, bytes that are no text become escapes."""
     path = path.encode("utf-8", "backslashreplace").decode()
-    return f"./{path}" if path.startswith(("=", "+", "-", "@", "\t", "\r")) else path
+    return f"./{path}" if path.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else path
 
 
 def _fitting(image: np.ndarray, channels: int, file: Path) -> np.ndarray:

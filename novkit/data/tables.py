@@ -39,7 +39,7 @@ def read_table(file: Path, columns: dict[str, str]) -> pd.DataFrame:
 
     Raises DataError for a type that is none of a table's.
     """
-    table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+    table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8", lineterminator="\n")  # a lone \r is part of a text
     for column, dtype in columns.items():
         if not _PLAIN.fullmatch(dtype):
             raise DataError(f"{file} is said to have a column of type {dtype!r}: make it again.")

@@ -27,7 +27,7 @@ def made(seed: int = 0) -> ImageDataset:
         {
             "id": ["a", "b,\n\"c\"", "001"],
             "label": ["NA", "None", "x"],
-            "group": ["1", "02", ""],
+            "group": ["1", "0\r2", ""],
             "ratio": [0.1 + 0.2, np.nan, 1e-300],
             "count": [1, 2, 3],
             "flag": [True, False, True],
