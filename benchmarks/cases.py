@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.timing import Timing, counted, timed
 from novkit.batching import Step
@@ -102,6 +102,10 @@ def scoring(device: torch.device, method: str, size: int, n: int) -> Measured:
     short = {"epochs": 2, "epochs_autoencoder": 1, "warmup": 1} if method == "tend" else {"epochs": 1}
     images = some_images(n, size)
     detector = make_detector(method, changes=short, seed=0, device=str(device), progress=False).fit(images[:64], images[64:96])
+
+    for part in vars(detector).values():
+        if isinstance(part, nn.Module):
+            part.requires_grad_(False)  # what counts operations would look for the gradients' graph
 
     def once() -> None:
         detector.novelty_score(images)

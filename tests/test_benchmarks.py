@@ -51,6 +51,14 @@ def test_a_training_step_is_timed_through_novkits_own_loop():
     assert measured.bytes > 0
 
 
+@pytest.mark.parametrize("method", ["tend", "patchgan"])
+def test_scoring_is_timed_and_counted(method):
+    measured = cases.scoring(CPU, method, 16, 128)
+    assert measured.images == 128
+    assert measured.operations > 1e6 * 128 / 16  # convolutions at the very least
+    assert measured.bytes > 128 * 16 * 16
+
+
 def test_the_published_step_learns_what_ours_learns():
     """One plain step's losses are those of our own objective: the comparison is of speed alone."""
     settings = TendSettings(warmup=0, epochs=2, width=4, embedding=8)
