@@ -139,7 +139,8 @@ def _growth(run: dict, device: str, folder: Path) -> list[str]:
         _machine(run["machine"] | {"commit": ", ".join(sorted({point["commit"][:10] for point in run["points"]}))}),
         "\n".join(rows),
         "One epoch of each stage, and scoring as many images, each point in a process of its own. The exponent is the slope of seconds "
-        "between the last two points on logarithmic axes: 1 is linear. Along the side of an image, 2 is linear in its pixels; patches "
+        "between the last two points on logarithmic axes: 1 is linear. Along the side of an image, 2 is linear in its pixels, and a "
+        "little more is what no longer fits into the processor's caches; patches "
         "are ranked by sorting and judged at once, so that their number costs little beside the convolutions. Memory grows with the "
         "images, which lie in memory here (memory-mapped ones are read batch by batch), and with Patch-GAN's score of every patch.",
         *pictures,
