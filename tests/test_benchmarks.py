@@ -37,9 +37,15 @@ def test_what_is_timed_is_called_and_the_median_is_the_middle_one():
 
 
 def test_the_limit_is_what_is_scarcer():
-    ceilings = Ceilings(operations=100.0, bytes=10.0, precision="float32")
+    ceilings = Ceilings(product=60.0, convolution=100.0, bytes=10.0, precision="float32")
     assert ceilings.least_seconds(200, 10) == 2
     assert ceilings.least_seconds(200, 50) == 5
+
+
+def test_the_machines_rates_are_those_of_a_processor():
+    found = machine.measure_ceilings(CPU)
+    assert 1e9 < min(found.product, found.convolution) <= found.operations < 1e14
+    assert 1e8 < found.bytes < 1e13
 
 
 def test_a_training_step_is_timed_through_novkits_own_loop():
@@ -92,11 +98,12 @@ def test_the_page_says_what_was_measured_and_what_was_not(tmp_path):
     case = {"images_per_second": 1234.0, "images": 2, "seconds": [1.0], "operations": 4e9, "bytes": 6e6, "of_limit": 0.25}
     run = {
         "machine": machine.describe(CPU),
-        "ceilings": {"operations": 1e11, "bytes": 1e10, "precision": "float32"},
+        "ceilings": {"product": 1e11, "convolution": 2e11, "bytes": 1e10, "precision": "float32"},
         "cases": {"a step": case, "drawing": {**case, "operations": 0, "bytes": 0, "of_limit": None}},
     }
     text = page.write_page(json.loads(json.dumps({"speed_cpu": run})), tmp_path / "BENCHMARKS.md").read_text(encoding="utf-8")
     assert "| a step | 1,234 | 2.000 | 3.0 | 25% |" in text
+    assert "100 GFLOP/s in a large matrix product, 200 in a large convolution" in text
     assert "| drawing | 1,234 | – | – | – |" in text
     assert text.count("not measured") == len(page.GPU_GOALS)
     assert "Not measured. `" in text

@@ -15,6 +15,7 @@ from novkit.images import send
 # A bilinear shift by t multiplies the power at frequency ω by 1 − 2 t (1 − t) (1 − cos ω). Over shifts within half a pixel
 # the mean of t (1 − t) is 1/6, which this shift has too.
 _TYPICAL_SHIFT = 0.5 - 12**-0.5
+_PIECE = 2**17  # pixels of the images that a CPU handles together: what is computed of them stays in its caches
 BORDERS = ("reflect", "border", "fill", "tile")
 
 
@@ -48,6 +49,13 @@ def check_batch(images: Tensor) -> None:
         )
     if min(images.shape[-2:]) < 16:
         raise DataError(f"Images of {images.shape[-2]}×{images.shape[-1]} are too small to distort: use at least 16×16 pixels.")
+
+
+def pieces(images: Tensor) -> list[slice]:
+    """Consecutive parts of a batch (n, c, h, w), each to be resampled by itself: small ones on a CPU, the whole elsewhere."""
+    n, _, height, width = images.shape
+    size = max(1, _PIECE // (height * width)) if images.device.type == "cpu" else n
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def _wrapped(p: Tensor, period: float) -> Tensor:
@@ -120,4 +128,5 @@ def near_identity(images: Tensor, generator: torch.Generator | None = None) -> T
     n, _, height, width = images.shape
     if generator is None:
         return resample(images, (pixel_centres(height, width, images.device) + _TYPICAL_SHIFT).expand(n, -1, -1, -1))
-    return resample(images, near_identity_points(n, height, width, generator, images.device))
+    matrices = send(near_identity_matrices(n, height, width, generator), images.device)
+    return torch.cat([resample(images[part], affine_points(matrices[part], height, width)) for part in pieces(images)])

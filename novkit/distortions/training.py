@@ -17,6 +17,7 @@ from novkit.distortions.resampling import (
     affine_points,
     check_batch,
     near_identity_matrices,
+    pieces,
     pixel_centres,
     resample,
     to_centred,
@@ -154,6 +155,11 @@ class _Kinds:
         ends = list(accumulate(counts))
         return cls([(kind, slice(end - n, end)) for kind, n, end in zip(kinds, counts, ends, strict=True) if n])
 
+    def among(self, part: slice) -> "_Kinds":
+        """Those of some of the images, which are counted from the first of them."""
+        cut = [(kind, max(rows.start, part.start) - part.start, min(rows.stop, part.stop) - part.start) for kind, rows in self.rows]
+        return _Kinds([(kind, slice(start, stop)) for kind, start, stop in cut if start < stop])
+
     def mapped(self, x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
         """Where each image's own map reads; x and y (n, h, w), or (1, h, w) for all."""
         planes = []
@@ -208,7 +214,7 @@ class _Windows:
         radius = torch.where(local, scale * sides.min() / 2, torch.full_like(scale, torch.inf))
         return cls(centre.view(n, 2, 1, 1), radius.view(n, 1, 1, 1), scale.view(n, 1, 1, 1), (sides / 2).view(1, 2, 1, 1))
 
-    def of(self, rows: Tensor, device: torch.device) -> "_Windows":
+    def of(self, rows: Tensor | slice, device: torch.device) -> "_Windows":
         """Those of some images, on their device."""
         own = self.centre[rows], self.radius[rows], self.scale[rows], self.middle
         return _Windows(*(send(part, device) for part in own))
@@ -244,10 +250,13 @@ def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily
     side_by_side = _Kinds.in_order(settings.kinds, torch.bincount(kinds, minlength=len(settings.kinds)).tolist())
     drawn = matrices[order], amounts[order], u[order], torch.argsort(order), kinds
     matrices, amounts, u, back, kinds = (send(part, images.device) for part in drawn)
-    windows = windows.of(order, images.device)
-    points = affine_points(matrices, height, width)
-    warped = windows.blend(points, side_by_side.warp(windows.magnified(points), amounts, u, settings))
-    return resample(images, warped[back]), kinds
+    order = send(order, images.device)
+    parts = []
+    for part in pieces(images):
+        window, points = windows.of(order[part], images.device), affine_points(matrices[part], height, width)
+        mapped = side_by_side.among(part).warp(window.magnified(points), amounts[part], u[part], settings)
+        parts.append(resample(images[order[part]], window.blend(points, mapped)))
+    return torch.cat(parts)[back], kinds
 
 
 def apply_kind(images: Tensor, kind: str, amount: float | Tensor = 1.0, generator: torch.Generator | None = None) -> Tensor:

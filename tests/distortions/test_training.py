@@ -125,6 +125,19 @@ def test_other_images_do_not_matter():
     assert not torch.equal(first[8:], second[8:])
 
 
+@pytest.mark.parametrize("portion", [1, 3, 16])
+def test_the_portions_a_processor_works_in_do_not_matter(portion, monkeypatch):
+    """Whatever the portion, each kind's images and windows stay their own: the same pictures but for rounding."""
+    images = natural(16, 32)
+    whole, kinds = distort(images, torch_generator(3))
+    warped = near_identity(images, torch_generator(3))
+    monkeypatch.setattr("novkit.distortions.resampling._PIECE", portion * 32 * 32)
+    again, same = distort(images, torch_generator(3))
+    assert torch.equal(kinds, same)
+    assert torch.allclose(again, whole, atol=1e-4)
+    assert torch.allclose(near_identity(images, torch_generator(3)), warped, atol=1e-5)
+
+
 @pytest.mark.parametrize(("channels", "height", "width"), [(1, 28, 28), (3, 32, 32), (1, 64, 64), (3, 128, 96), (1, 256, 256), (1, 16, 40)])
 @pytest.mark.parametrize("strength", [0.0, 1.0, 2.0])
 def test_any_size(channels, height, width, strength):
