@@ -1,5 +1,7 @@
 """Drawing cases for properties: the same ones at every run, few of them or, in the long tests, many."""
 
+import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from novkit.errors import NovkitError
+from tests.campaign import record
 
 NO_NUMPY_WARNING = pytest.mark.filterwarnings(
     "error:.*(overflow|invalid value|divide by zero|empty slice|Degrees of freedom).*:RuntimeWarning"
@@ -21,13 +24,33 @@ def counts(few: int, many: int) -> pytest.MarkDecorator:
 
 
 def for_all(examples: int, **drawn: st.SearchStrategy) -> Callable[[Callable], None]:
-    """Run the property below on so many drawn cases, at once."""
+    """Run the property below on so many drawn cases, at once, and record how many held under the name of the test."""
 
     def run(holds: Callable) -> None:
+        held = 0
+
+        def counted(**case: Any) -> None:
+            nonlocal held
+            holds(**case)
+            held += 1
+
         chosen = settings(max_examples=examples, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-        chosen(given(**drawn)(holds))()
+        what, part = _named(os.environ["PYTEST_CURRENT_TEST"])
+        try:
+            chosen(given(**drawn)(counted))()
+        except Exception:
+            record("Properties", what, part=part, tried=held + 1, outcome={"held": held, "did not hold": 1})
+            raise
+        record("Properties", what, part=part, tried=held, outcome={"held": held})
 
     return run
+
+
+def _named(test: str) -> tuple[str, str]:
+    """What a test is of, in words, and of which method: of "tests/a.py::test_b_c[tend-300] (call)", b c and tend."""
+    found = re.search(r"::test_(\w+)(?:\[(.*)\])?", test)
+    assert found, test
+    return found[1].replace("_", " "), re.sub(r"-?\d+$", "", found[2] or "")
 
 
 def error_of(call: Callable[[], Any]) -> NovkitError | None:

@@ -27,6 +27,8 @@ TOPICS = {
     "random from the whole length of an undisturbed run; the same command is then started again until it comes through, and what it leaves "
     "is compared with what the undisturbed run left.",
     "Untrusted files": "Damaged and hostile files. The only good ends are the content as it is, or one sentence of novkit's own.",
+    "Properties": "What must hold for any input, tried on drawn ones: shapes, dtypes, sizes, NaN and infinity, ties, empty sets. The same "
+    "ones are drawn at every run.",
     "Reproducible": "The same again, on the same machine; and the same as recorded runs, within the tolerance that is stated.",
 }
 INTRODUCTION = """# Reliability

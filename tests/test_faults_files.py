@@ -1,10 +1,9 @@
-"""What killed writers leave is removed, what living ones write is not; one run at a time in a folder; the page of what campaigns found."""
+"""What killed writers leave is removed, what living ones write is not; one run at a time in a folder."""
 
 import os
 import subprocess
 import sys
 import threading
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from novkit import files
 from novkit.errors import StoredFileError
 from novkit.files import alone, discard, replacing, replacing_folder, write_json, writer_lives
-from tests import campaign, reliability
 
 
 @pytest.fixture(scope="module")
@@ -114,36 +112,4 @@ def test_a_folder_that_cannot_be_held(tmp_path):
 def test_an_error_inside_a_block_is_not_hidden_by_left_overs(tmp_path):
     with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a"):
         raise ZeroDivisionError
-    assert list(tmp_path.iterdir()) == []
-
-
-# ---- the page of what was tried ---------------------------------------------------------------------------------------------
-
-
-def test_records_become_a_page(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVKIT_RELIABILITY", str(tmp_path))
-    campaign.record("Faults", "kills", tried=3, outcome={"the same": 2, "other": 1, "never": 0})
-    campaign.record("Faults", "kills", tried=2, outcome="fewer tries: not kept")
-    campaign.record("Own", "a | b <i>", tried=1000, outcome="so\nso", note="of two")
-    with pytest.raises(ValueError, match="3 tries, but 2 outcomes"):
-        campaign.record("Faults", "kills", tried=3, outcome={"the same": 2})
-    folder = campaign._folder()
-    assert folder is not None
-    stamp = {"date": "2026-01-01", "commit": 40 * "a" + "-modified", "torchvision": "0.1"}
-    ended = {"outcome": "skipped", "reason": "no GPU", "seconds": 0.0, **stamp}
-    write_json(folder / "tests.json", {"t.py::a": ended, "t.py::b": {**ended, "outcome": "failed", "reason": ""}})
-    page = reliability.page(tmp_path)
-    assert f"| kills | 3 | 2 the same, 1 other | {campaign.today()} |" in page
-    assert "| a / b &lt;i> | 1,000 | so so (of two) |" in page
-    assert f"With torch {version('torch')} and torchvision 0.1: 2 tests of 1 files (2026-01-01). 0 passed, 1 failed, 1 skipped." in page
-    assert "- failed: `t.py::b`" in page
-    assert "- 1 skipped: no GPU" in page
-    assert "aaaaaaaaaa with changes" in page
-    assert campaign.stamp()["commit"][:10] in page
-
-
-def test_nothing_is_recorded_unless_asked(tmp_path, monkeypatch):
-    monkeypatch.delenv("NOVKIT_RELIABILITY", raising=False)
-    monkeypatch.chdir(tmp_path)
-    campaign.record("Faults", "kills", tried=1, outcome="")
     assert list(tmp_path.iterdir()) == []
