@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ def for_all(examples: int, **drawn: st.SearchStrategy) -> Callable[[Callable], N
     def run(holds: Callable) -> None:
         held = 0
 
+        @wraps(holds)  # and so with its explicit examples
         def counted(**case: Any) -> None:
             nonlocal held
             holds(**case)
