@@ -65,7 +65,7 @@ def test_any_array_is_taken_as_images_or_refused(examples):
 
 
 @counts(30, 2000)
-def test_statistics_of_any_image_are_finite_and_numpys(examples):
+def test_statistics_of_any_image_are_finite_and_agree_with_numpy(examples):
     shapes = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
 
     @for_all(examples, data=st.data(), shape=shapes, dtype=st.sampled_from([np.uint8, np.uint16]))
@@ -156,7 +156,7 @@ def judged(pairs: list[tuple[bool, float]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @counts(40, 5000)
-def test_image_metrics_are_scikit_learns(examples):
+def test_image_metrics_agree_with_sklearn(examples):
     @for_all(examples, pairs=SCORES)
     def holds(pairs: list[tuple[bool, float]]) -> None:
         y, score = judged(pairs)
@@ -195,7 +195,7 @@ def test_no_run_at_all_is_refused(metric):
 
 
 @counts(25, 2000)
-def test_patients_and_tertiles_are_what_pandas_and_scikit_learn_give(examples):
+def test_patients_and_tertiles_are_what_pandas_and_sklearn_give(examples):
     @for_all(examples, pairs=SCORES.filter(lambda pairs: max(abs(v) for _, v in pairs) < 1e9), seed=st.integers(0, 99))
     def holds(pairs: list[tuple[bool, float]], seed: int) -> None:
         y, score = judged(pairs)
@@ -219,7 +219,7 @@ def test_patients_and_tertiles_are_what_pandas_and_scikit_learn_give(examples):
 
 
 @counts(60, 2000)
-def test_pixel_metrics_are_scikit_learns(examples):
+def test_pixel_metrics_agree_with_sklearn(examples):
     shapes = st.tuples(st.integers(0, 3), st.integers(1, 6), st.integers(1, 6))
 
     @for_all(examples, data=st.data(), shape=shapes, huge=st.booleans())
