@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,15 +90,17 @@ class CheckpointFolder:
         """
         names = sorted(path.name for path in self.folder.glob("epoch_*") if re.fullmatch(r"epoch_\d{4,}", path.name))
         names.sort(key=lambda name: int(name[6:]))
+        damaged: list[str] = []
         while names:
             name = names[-1]
             try:
                 checkpoint = self._read(self.folder / name)
             except StoredFileError as error:
                 warnings.warn(f"{error} Going on from the one before it.", stacklevel=3)
-                names.pop()
+                damaged.append(names.pop())
                 continue
             self.kept = names[-KEPT:]
+            self._clean(but=damaged)  # a finished run writes no more, and may have been killed before it cleaned up
             return checkpoint
         return None
 
@@ -131,10 +134,10 @@ class CheckpointFolder:
             different = ", ".join(_differences(stored, self.run)[:4])
             raise SettingsError(f"{self.folder} holds a training run with other {different}: choose another folder, or delete this one.")
 
-    def _clean(self) -> None:
+    def _clean(self, but: Sequence[str] = ()) -> None:
         """Remove checkpoints that are not kept, and what killed writers left behind."""
         for path in self.folder.glob("epoch_*"):
-            if path.name not in self.kept:
+            if path.name not in (*self.kept, *but):
                 discard(path)
         for path in self.folder.glob(".epoch_*"):
             if path.suffix in (".tmp", ".old") and not writer_lives(path):

@@ -1,6 +1,7 @@
 """Checkpoints: what goes in comes out to the bit, nothing is pickled, damage is noticed."""
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -119,6 +120,27 @@ def test_the_last_two_are_kept_and_leftovers_go(tmp_path):
     for epoch in (0, 3, 9, 10):
         folder.write(checkpoint(epoch))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_0009", "epoch_0010", "notes.txt"]
+
+
+def test_reading_ends_the_cleaning_that_a_killed_run_began(tmp_path):
+    """A finished run writes no more: what it was killed in front of removing would stay."""
+    folder = CheckpointFolder(tmp_path, RUN)
+    for epoch in (3, 4):
+        folder.write(checkpoint(epoch))
+    for name in ("epoch_0001", "epoch_0002", ".epoch_0000.abc.old"):  # to be discarded, and half discarded
+        shutil.copytree(tmp_path / "epoch_0003", tmp_path / name)
+    flip(tmp_path / "epoch_0004" / "weights.safetensors")
+    with pytest.warns(UserWarning, match="epoch_0004"):
+        assert CheckpointFolder(tmp_path, RUN).read().epoch == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_0002", "epoch_0003", "epoch_0004"]  # the damaged one till the next
+
+
+def test_another_runs_folder_is_left_as_it_is(tmp_path):
+    CheckpointFolder(tmp_path, RUN).write(checkpoint(3))
+    shutil.copytree(tmp_path / "epoch_0003", tmp_path / ".epoch_0000.abc.old")
+    with pytest.raises(SettingsError):
+        CheckpointFolder(tmp_path, {**RUN, "seed": 99}).read()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".epoch_0000.abc.old", "epoch_0003"]
 
 
 def test_the_newest_is_read_by_number_not_by_name(tmp_path):
