@@ -239,6 +239,8 @@ class Detector(OutlierMixin, BaseEstimator):
             detector = kind(kind.Settings(**lists), seed=meta["seed"], device=device, false_positive_rate=meta["false_positive_rate"])
             detector.settings_ = detector.settings
             channels, height, width = (int(side) for side in meta["image_shape"])
+            if min(channels, height, width) < 1:
+                raise StoredFileError(f"The saved detector {folder} says it was fitted on images without pixels: fit and save it again.")
             detector.image_shape_ = (channels, height, width)
             (folder / "weights.safetensors").open("rb").close()  # safetensors would call a file that may not be read missing
             tensors = load_file(folder / "weights.safetensors")

@@ -22,7 +22,7 @@ class Scores:
 
     id, group, condition: (n,) text: the image, its patient or lesion, its class name. label: (n,) int, 0 normal, 1 novel.
     score: (n,) float64. components: what the score is made of, (n,) or (n, patches) each. area: (n,) share of the image marked as abnormal.
-    Raises DataError where their lengths differ.
+    Raises DataError where their lengths differ, and for a score that is no finite number.
     """
 
     id: np.ndarray
@@ -38,6 +38,8 @@ class Scores:
         for name, value in (columns | self.components).items():
             if value is not None and len(value) != len(self.id):
                 raise DataError(f"{len(self.id)} image ids but {len(value)} rows of {name}: give one row an image.")
+        if self.score.dtype.kind not in "fiu" or not np.isfinite(self.score).all():
+            raise DataError("A score is no finite number: score these images again.")
 
     def __len__(self) -> int:
         return len(self.id)

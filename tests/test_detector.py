@@ -115,6 +115,31 @@ def test_damaged_detectors_are_refused_in_one_sentence(tmp_path, damage):
     assert str(caught.value).count("\n") == 0
 
 
+@pytest.mark.parametrize(
+    ("method", "name", "value"),
+    [("pixel_zscore", "image_shape", [0, 32, 32]), ("statistic", "extra", {"statistic": "std", "sign": 10**400}),
+     ("statistic", "extra", {"statistic": "x" * 5000, "sign": 1})],
+    ids=["no channels", "no sign", "a long name"],
+)  # fmt: skip
+def test_what_a_detector_cannot_have_been_saved_with_is_refused(tmp_path, method, name, value):
+    fast(method).fit(blobs(20)).save(tmp_path / "d")
+    meta = tmp_path / "d" / "detector.json"
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {name: value}))
+    with pytest.raises(NovkitError) as caught:
+        load_detector(tmp_path / "d")
+    assert len(str(caught.value)) <= 1200
+    assert str(caught.value).endswith(".")
+
+
+def test_an_error_that_quotes_too_much_still_ends_with_its_mend():
+    for kind in (DataError, StoredFileError, NotFittedError):
+        told = str(kind(f"labels.csv names {'9' * 50_000}: write a label."))
+        assert told.startswith("labels.csv names 999")
+        assert told.endswith("9: write a label.")
+        assert len(told) <= 1200
+        assert str(kind("short")) == "short"
+
+
 def test_saving_replaces_whole_and_pickles_nothing(tmp_path):
     fast().fit(blobs(20)).save(tmp_path / "d")
     fast("statistic").fit(blobs(20)).save(tmp_path / "d")

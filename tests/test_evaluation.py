@@ -40,6 +40,14 @@ def run(y, score, groups=None, ids=None) -> Scores:
     return Scores(ids, ids if groups is None else groups, np.asarray(y), np.where(y, "novel", "normal"), np.asarray(score, float))
 
 
+@pytest.mark.parametrize("score", [np.nan, np.inf])
+def test_a_score_that_is_no_number_is_refused(score):
+    with pytest.raises(DataError, match="no finite number"):
+        run([0, 1], [0.5, score])
+    with pytest.raises(DataError, match="no finite number"):
+        Scores(np.array(["a"]), np.array(["a"]), np.array([0]), np.array(["normal"]), np.array(["0.5"]))
+
+
 # ---- image level -----------------------------------------------------------------------------------------------------
 
 

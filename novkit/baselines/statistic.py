@@ -50,7 +50,8 @@ class Statistic(Detector):
         return {}, {"statistic": self.statistic_, "sign": self.sign_}
 
     def _restore(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
-        self.statistic_, self.sign_ = str(extra["statistic"]), int(extra["sign"])
+        chosen = StatisticSettings(statistic=str(extra["statistic"]), sign=extra["sign"])
+        self.statistic_, self.sign_ = chosen.statistic, chosen.sign
 
 
 class OracleStatistic(Statistic):

@@ -71,7 +71,7 @@ def _check_deflated(file: Path) -> None:
             return
         content = stream.read() if deflated else b""
     limit, size, engine = 4 * MAX_PIXELS + _ROOM, 0, zlib.decompressobj(-zlib.MAX_WBITS)
-    while content and size <= limit:
+    while content and not engine.eof and size <= limit:  # behind its end zlib reads no more, and leaves what there is
         size += len(engine.decompress(content, _ROOM))
         content = engine.unconsumed_tail
     if size > limit:

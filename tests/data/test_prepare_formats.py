@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from novkit.data.formats import axial_view, read_dicom, read_volume
 from novkit.data.reading import read_image
@@ -75,6 +75,17 @@ def test_eight_bits_stay_as_they_are_also_as_jpeg(tmp_path):
     made["PixelData"].VR = "OB"
     made["PixelData"].is_undefined_length = True
     assert np.array_equal(read_dicom(saved(made, tmp_path / "x.dcm"))[0], np.asarray(Image.open(tmp_path / "x.jpg")))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("behind", [b"", b"\0", b"x" * 3_000_000], ids=["nothing", "a byte", "more than is read at once"])
+def test_what_stands_behind_a_deflated_data_set_does_not_matter(tmp_path, behind):
+    stored = rng().integers(0, 256, (1100, 1200)).astype(np.uint8)
+    made = dicom(stored, bits=8)
+    made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    file = saved(made, tmp_path / "x.dcm")
+    file.write_bytes(file.read_bytes() + behind)
+    assert np.array_equal(read_dicom(file)[0], stored)
 
 
 def test_pydicoms_own_files():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -187,6 +188,11 @@ def test_rsna(root, tmp_path):
     layouts.make_rsna(tmp_path / "without", mappings=False)
     data = prepare("rsna_pneumonia", source=tmp_path / "without", verified=False, progress=False, size=16)
     assert data.table["group"].tolist() == sorted(stored)
+    (tmp_path / "without/pneumonia-challenge-dataset-mappings_2018.json").write_text("[]")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        data = prepare("rsna_pneumonia", source=tmp_path / "without", verified=False, progress=False, size=20)
+    assert data.table["group"].tolist() == sorted(stored)  # whom the mapping does not name is a patient of their own
     (tmp_path / "without/stage_2_detailed_class_info.csv").unlink()
     with pytest.raises(DataError, match="with a Kaggle account download"):
         prepare("rsna_pneumonia", source=tmp_path / "without", progress=False, size=8)

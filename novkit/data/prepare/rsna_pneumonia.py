@@ -50,7 +50,7 @@ def groups(ids: pd.Series, mappings: list[Path]) -> np.ndarray:
     rows = read_json(mappings[0], "mapping")
     with reading(mappings[0], "RSNA's mapping", "download it again"):
         nih = {str(row["subset_img_id"]): str(row["img_id"]).split("_")[0] for row in rows}
-    return ids.map(nih).fillna(ids).to_numpy()
+    return ids.map(lambda name: nih.get(name, name)).to_numpy()
 
 
 def _header(path: Path) -> dict[str, str]:
