@@ -50,10 +50,8 @@ def test_conda_environment_installs_the_same():
 
 
 def test_versions_of_torch_and_torchvision_fit_each_other():
-    pins = constraints()
     needed = [Requirement(text) for text in metadata.requires("torchvision") or [] if text.startswith("torch")]
-    assert metadata.version("torchvision") == pins["torchvision"]
-    assert all(requirement.specifier.contains(pins["torch"]) for requirement in needed)
+    assert all(requirement.specifier.contains(metadata.version("torch")) for requirement in needed)
     assert needed
 
 

@@ -68,7 +68,7 @@ print("each run has its scores, its commit and its data's fingerprint:", all(r.s
 print("no seed is one of the ten on which settings were chosen:", min(SEEDS) > 9)
 
 # %%
-stored = by["digits", "normal: 1", "tend", SEEDS[0]]
+stored = by["digits", "normal: 8", "autoencoder", SEEDS[0]]
 what = ["method", "dataset", "synthetic", "setup", "normal", "seed", "profile", "n_train", "n_test", "auroc", "scores"]
 how = ["steps", "n_settings_tried", "seconds_fit", "device", "machine", "commit", "data_fingerprint"]
 pd.Series({name: str(getattr(stored, name)) for name in what + how} | stored.versions, name="one record").to_frame()
@@ -79,11 +79,11 @@ pd.Series({name: str(getattr(stored, name)) for name in what + how} | stored.ver
 #
 # ## 2. One cell, made again
 #
-# TEND, with handwritten ones as the normal class and all other digits as novel: one-vs-rest [P]. The recipe of the table is run as it
-# stands, into a folder that is thrown away.
+# The autoencoder, with handwritten eights as the normal class and all other digits as novel: one-vs-rest [P]. The recipe of the table is
+# run as it stands, into a folder that is thrown away.
 
 # %%
-job = next(job for job in reproduction(seeds=SEEDS[:1], methods=("tend",)) if job.normal == ("1",))
+job = next(job for job in reproduction(seeds=SEEDS[:1], methods=("autoencoder",)) if job.normal == ("8",))
 with TemporaryDirectory() as somewhere:
     (live,) = run_job(job, Path(somewhere), progress=False)
     live_scores = load_scores(somewhere, live)
@@ -91,12 +91,12 @@ stored_scores = load_scores(folder, stored)
 print(f"AUROC live {live.auroc:.4f} on {live.device}; stored {stored.auroc:.4f} on {stored.device}")
 
 # %% [markdown]
-# **Predict:** 1651 test images, each with a live and a stored score. If all is well, where do the points lie? Exactly there?
+# **Predict:** 1658 test images, each with a live and a stored score. If all is well, where do the points lie? Exactly there?
 
 # %%
-order = np.argsort(stored_scores.label, kind="stable")  # the ones first, in the colour of the normal
+order = np.argsort(stored_scores.label, kind="stable")  # the eights first, in the colour of the normal
 again = cloud(
-    stored_scores.score[order], live_scores.score[order], np.array(["a one", "another digit"])[stored_scores.label[order]],
+    stored_scores.score[order], live_scores.score[order], np.array(["an eight", "another digit"])[stored_scores.label[order]],
     title="One cell of the table, image by image", x_title="stored score", y_title="live score",
 )  # fmt: skip
 ends = [stored_scores.score.min(), stored_scores.score.max()]
