@@ -88,7 +88,7 @@ def test_imagemagick_in_memory_draws_what_we_draw(which):
 
 def test_growth_measures_time_and_memory_of_its_own_process():
     found = growth.point("pixel_zscore", 200, 64, 4, "cpu")
-    assert found["memory"] >= found["before"] > 0
+    assert found["memory"] >= 0.99 * found["before"] > 0  # the kernel counts pages on each core, and adds up now and then
     assert min(found["fit"], found["score"]) > 0
     assert {point["axis"] for point in growth.points(3_000)} == {"images", "side", "patches"}
     assert max(point["images"] for point in growth.points(3_000)) == 3_000
