@@ -1,11 +1,13 @@
 """The page of what was tried: how it is made from records, and that the one at hand leaves nothing out and names no failure."""
 
+import os
+import re
 from importlib.metadata import version
 
 import pytest
 
 from novkit.files import write_json
-from tests import campaign, reliability
+from tests import campaign, oldest, reliability
 
 
 def test_records_become_a_page(tmp_path, monkeypatch):
@@ -35,3 +37,55 @@ def test_nothing_is_recorded_unless_asked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     campaign.record("Faults", "kills", tried=1, outcome="")
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- the page at hand -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    if "NOVKIT_RELIABILITY" in os.environ:
+        pytest.skip("the page is about to be made anew")
+    return reliability.PAGE.read_text(encoding="utf-8")
+
+
+def rows(page: str, words: str) -> list[tuple[str, int, str]]:
+    """(what, tried, what came out) of the rows that hold `words`."""
+    found = re.findall(r"^\| (.+?) \| ([\d,]+) \| (.+?) \| [\d-]+ \|$", page, re.MULTILINE)
+    return [(what, int(tried.replace(",", "")), outcome) for what, tried, outcome in found if words in what]
+
+
+def test_no_test_failed(page):
+    assert "failed: `" not in page
+    assert re.findall(r"(\d+) failed", page) == ["0", "0"]
+
+
+def test_both_ends_of_the_supported_versions_were_tried(page):
+    pins = (reliability.PROJECT / "constraints.txt").read_text(encoding="utf-8")
+    newest = dict(re.findall(r"^(torch|torchvision)==(.+)$", pins, re.MULTILINE))
+    floor = dict(pin.split("==") for pin in oldest.oldest())
+    for versions in (newest, floor):
+        assert f"With torch {versions['torch']} and torchvision {versions['torchvision']}: " in page
+
+
+@pytest.mark.parametrize("topic", reliability.TOPICS)
+def test_every_topic_has_its_rows(page, topic):
+    assert f"\n## {topic}\n" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "tried", "least", "good"),
+    [
+        ("SIGKILL:", 50, 7, r"the same result as undisturbed, bit for bit"),
+        ("damaged at random", 10_000, 16, r"refused in a sentence|read"),
+        ("fresh clones", 2, 1, r"the same \d+ records but for seconds and memory"),
+    ],
+    ids=["kills", "damaged files", "clones"],
+)
+def test_the_long_campaigns_were_whole_and_ended_well(page, words, tried, least, good):
+    found = [row for row in rows(page, words) if "[torch" not in row[0]]
+    assert len(found) >= least
+    for what, times, outcome in found:
+        assert times >= tried, what
+        without_note = re.sub(r" \(.*\)$", "", outcome)
+        assert all(re.fullmatch(r"(?:[\d,]+ )?(?:" + good + ")", words) for words in without_note.split(", ")), what
