@@ -88,4 +88,4 @@ def test_the_long_campaigns_were_whole_and_ended_well(page, words, tried, least,
     for what, times, outcome in found:
         assert times >= tried, what
         without_note = re.sub(r" \(.*\)$", "", outcome)
-        assert all(re.fullmatch(r"(?:[\d,]+ )?(?:" + good + ")", words) for words in without_note.split(", ")), what
+        assert all(re.fullmatch(r"(?:[\d,]+ )?(?:" + good + ")", words) for words in re.split(r", (?=\d)", without_note)), what
