@@ -22,12 +22,13 @@ class Ceilings:
     """
 
     product: float
-    convolution: float  # by another library than the product's, on a CPU, and up to twice as fast
+    convolution: float  # by another library than the product's, on a CPU, which may use wider instructions
     bytes: float
     precision: str
 
     @property
     def operations(self) -> float:
+        """A second, at most."""
         return max(self.product, self.convolution)
 
     def least_seconds(self, operations: float, moved: float) -> float:

@@ -207,8 +207,8 @@ def _be_the_child(function: Any, request: dict[str, Any], pipes: list[int], coun
 
 
 def start_slow_worker(*arguments: Any) -> None:
-    """Start a worker of `novkit reproduce` as novkit does. It writes a checkpoint an epoch, as if epochs took long, and waits after the
-    fifth for the first result of another worker, so that it is amidst its training when that comes."""
+    """Start a worker of `novkit reproduce` as novkit does. It writes a checkpoint an epoch, as if epochs took long, waits after the fifth
+    for the first result of another worker, and then says with a file `amidst` that it is amidst its training."""
     from novkit.checkpoints import CheckpointFolder
     from novkit.experiments import running
     from novkit.training import LoopSettings
@@ -220,6 +220,8 @@ def start_slow_worker(*arguments: Any) -> None:
         until = time.monotonic() + 120
         while checkpoint.epoch == 4 and not Path("out/results.json").exists() and time.monotonic() < until:
             time.sleep(0.01)
+        if checkpoint.epoch == 4:
+            Path("amidst").touch()
         time.sleep(0.1)
 
     CheckpointFolder.write = write  # type: ignore[method-assign]

@@ -93,7 +93,7 @@ def test_no_worker_is_left(what, number, to_a_worker, code, says, expected, plac
     ended = go(
         place,
         2,
-        signal_when=place / "out/results.json",
+        signal_when=place / "amidst",
         number=number,
         to_a_worker=to_a_worker,
     )

@@ -15,7 +15,7 @@ from novkit.notebooks import reference_results
 from novkit.results import load_results, load_scores
 from novkit.widgets.patch_runs import PatchRuns
 from novkit.widgets.thumbnails import png_of
-from tests.browser.lab import NOTEBOOKS, Notebook, View, eventually
+from tests.browser.lab import ANSWER, NOTEBOOKS, Notebook, View, eventually
 
 PATH = NOTEBOOKS / "10_score_explorer.ipynb"
 THRESHOLD, PREVALENCE = "Threshold (share of images below)", "Prevalence"
@@ -282,7 +282,7 @@ def test_distortions_are_the_library_s(notebook):
     view.until("plot.data[0].source !== argument", before)
     view.choose("Family", "Published eight")
     view.until("plot.layout.title.text.startsWith('Published eight')")
-    assert not view.handle("Strength").is_visible()
+    view.handle("Strength").wait_for(state="hidden", timeout=1000 * ANSWER)
     for kind in ("affine_projection", "polar"):
         assert kind in PUBLISHED
         view.choose("Transformation", kind.replace("_", " "))
