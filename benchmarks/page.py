@@ -6,6 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from benchmarks.growth import BRIEF
+from benchmarks.timing import REPEATS
 from novkit.figures.style import finish, method_look, method_name
 from novkit.files import replacing
 
@@ -22,7 +24,8 @@ def write_page(found: dict[str, dict], page: Path) -> Path:
         "# Benchmarks",
         "How fast novkit is, and how far from what the machine can do at most. Made by `python -m benchmarks page` from the JSON files "
         "in `benchmarks/results`, which `python -m benchmarks run` and `python -m benchmarks growth` write; "
-        "every time is the median of at least five, after at least one that is not counted.",
+        f"every time is the median of at least {REPEATS}, after at least one that is not counted; of growth, what takes {BRIEF:.0f} "
+        "seconds or more is measured once.",
         *_speed("On the CPU", found.get("speed_cpu"), "python -m benchmarks run --device cpu"),
         *_against(found.get("speed_cpu")),
         *_speed("On a GPU", found.get("speed_cuda"), "python -m benchmarks run --device cuda"),

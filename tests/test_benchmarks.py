@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -92,6 +93,16 @@ def test_growth_measures_time_and_memory_of_its_own_process():
     assert min(found["fit"], found["score"]) > 0
     assert {point["axis"] for point in growth.points(3_000)} == {"images", "side", "patches"}
     assert max(point["images"] for point in growth.points(3_000)) == 3_000
+
+
+def test_growth_repeats_what_is_brief_and_measures_once_what_is_long(monkeypatch):
+    calls = []
+    for brief, times in ((10.0, 1 + 5), (0.0, 1)):
+        monkeypatch.setattr(growth, "BRIEF", brief)
+        calls.clear()
+        last, cost = growth._repeated(lambda: calls.append(time.sleep(0.05 if calls else 0.5)) or len(calls), "cpu")
+        assert last == len(calls) == times
+        assert cost.seconds == pytest.approx(0.05 if times > 1 else 0.5, rel=0.5)
 
 
 def test_the_page_says_what_was_measured_and_what_was_not(tmp_path):
