@@ -54,20 +54,23 @@ def point(method: str, images: int, size: int, patch: int, device: str) -> dict[
     def fitted() -> Detector:
         return make_detector(method, changes=changes, seed=0, device=device, progress=False).fit(X, X[:32], X_threshold=X[32:64])
 
-    detector, fit = _repeated(fitted, device)
-    scores, score = _repeated(lambda: detector.novelty_score(X), device)
+    detector, fit, fits = _repeated(fitted, device)
+    scores, score, scored = _repeated(lambda: detector.novelty_score(X), device)
     assert np.isfinite(scores).all()
-    return {"fit": fit.seconds, "score": score.seconds, "memory": max(fit.megabytes, score.megabytes), "before": before}
+    found = {"fit": fit.seconds, "score": score.seconds, "memory": max(fit.megabytes, score.megabytes), "before": before}
+    return found | {"times_fit": fits, "times_scored": scored}
 
 
-def _repeated(call: Callable[[], T], device: str) -> tuple[T, Cost]:
-    """What the call gives, its seconds and the peak memory in MiB; a brief call is one not counted and the median of REPEATS."""
+def _repeated(call: Callable[[], T], device: str) -> tuple[T, Cost, int]:
+    """What the call gives, its seconds and the peak memory in MiB, and how often it was timed: a brief call REPEATS times, of which the
+    median counts, after one that does not."""
     costs: list[Cost] = []
     while len(costs) <= (REPEATS if not costs or costs[0].seconds < BRIEF else 0):
         with measured(device) as cost:
             result = call()
         costs.append(cost)
-    return result, Cost(statistics.median(cost.seconds for cost in costs[-REPEATS:]), max(cost.megabytes for cost in costs))
+    timed = [cost.seconds for cost in costs[-REPEATS:]]
+    return result, Cost(statistics.median(timed), max(cost.megabytes for cost in costs)), len(timed)
 
 
 def measure_growth(device: str, largest: int, only: str = "") -> list[dict]:

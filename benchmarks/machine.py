@@ -32,7 +32,7 @@ class Ceilings:
         return max(self.product, self.convolution)
 
     def least_seconds(self, operations: float, moved: float) -> float:
-        """No program with these operations and bytes can be faster on this machine."""
+        """No program with these operations, in this precision, and bytes can be faster on this machine."""
         return max(operations / self.operations, moved / self.bytes)
 
 
@@ -41,10 +41,10 @@ def measure_ceilings(device: torch.device) -> Ceilings:
     kind = device.type if device.type in _MATRIX else "cpu"
     precision = torch.bfloat16 if kind == "cuda" else torch.float32
     n = _MATRIX[kind]
-    a, b = (torch.ones(n, n, device=device, dtype=precision) for _ in range(2))
+    a, b = (torch.randn(n, n, device=device).to(precision) for _ in range(2))  # a GPU is faster at constants
     product = timed(lambda: a @ b, device)
     layer = nn.Conv2d(256, 256, 3, padding=1, bias=False).to(device, precision, memory_format=torch.channels_last)
-    images = torch.ones(_CONVOLVED[kind], 256, 32, 32, device=device, dtype=precision).to(memory_format=torch.channels_last)
+    images = torch.randn(_CONVOLVED[kind], 256, 32, 32, device=device).to(precision, memory_format=torch.channels_last)
     with torch.inference_mode(), memory_kept():
         convolution = timed(lambda: layer(images), device)
     source = torch.ones(_COPIED[kind] // 4, device=device)

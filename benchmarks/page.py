@@ -6,7 +6,6 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from benchmarks.growth import BRIEF
 from benchmarks.timing import REPEATS
 from novkit.figures.style import finish, method_look, method_name
 from novkit.files import replacing
@@ -24,8 +23,7 @@ def write_page(found: dict[str, dict], page: Path) -> Path:
         "# Benchmarks",
         "How fast novkit is, and how far from what the machine can do at most. Made by `python -m benchmarks page` from the JSON files "
         "in `benchmarks/results`, which `python -m benchmarks run` and `python -m benchmarks growth` write; "
-        f"every time is the median of at least {REPEATS}, after at least one that is not counted; of growth, what takes {BRIEF:.0f} "
-        "seconds or more is measured once.",
+        f"every time is the median of at least {REPEATS}, after at least one that is not counted, but for some of growth.",
         *_speed("On the CPU", found.get("speed_cpu"), "python -m benchmarks run --device cpu"),
         *_against(found.get("speed_cpu")),
         *_speed("On a GPU", found.get("speed_cuda"), "python -m benchmarks run --device cuda"),
@@ -124,6 +122,7 @@ def _goals(run: dict | None) -> list[str]:
 def _growth(run: dict, device: str, folder: Path) -> list[str]:
     rows = ["| | method | measured from … to | exponent: fit | score | memory, MiB |", "|---|---|---|---:|---:|---:|"]
     pictures = []
+    once = sum(point.get(times, 1) == 1 for point in run["points"] for times in ("times_fit", "times_scored"))
     for axis, title in _AXES.items():
         here = [dict(point, at=_at(point, axis)) for point in run["points"] if point["axis"] == axis]
         if not here:
@@ -146,7 +145,8 @@ def _growth(run: dict, device: str, folder: Path) -> list[str]:
         "between the last two points on logarithmic axes: 1 is linear. Along the side of an image, 2 is linear in its pixels, and a "
         "little more is what no longer fits into the processor's caches; patches "
         "are ranked by sorting and judged at once, so that their number costs little beside the convolutions. Memory grows with the "
-        "images, which lie in memory here (memory-mapped ones are read batch by batch), and with Patch-GAN's score of every patch.",
+        "images, which lie in memory here (memory-mapped ones are read batch by batch), and with Patch-GAN's score of every patch. "
+        f"{once} of the {2 * len(run['points'])} times were measured once, the others are the median of {REPEATS}.",
         *pictures,
     ]
 

@@ -33,7 +33,7 @@ class Timing:
 
 def timed(call: Callable[[], Any], device: torch.device | str = "cpu", *, repeats: int = REPEATS, warm: int = 2) -> Timing:
     """At least `repeats` calls and LEAST_SECONDS; a GPU is waited for before each reading of the clock."""
-    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
+    wait = (lambda: torch.cuda.synchronize(device)) if torch.device(device).type == "cuda" else (lambda: None)
     for _ in range(warm):
         call()
     seconds: list[float] = []

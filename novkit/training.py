@@ -18,7 +18,7 @@ from novkit.batching import Batches
 from novkit.batching import Step as Step
 from novkit.checkpoints import Checkpoint, CheckpointFolder, fingerprint, restore_optimizer
 from novkit.devices import IMPLEMENTATION, own_accelerator, own_random_state
-from novkit.errors import SettingsError, TrainingError
+from novkit.errors import NovkitError, SettingsError, TrainingError
 from novkit.memory import memory_kept
 from novkit.progress import progress_bar
 
@@ -251,17 +251,22 @@ def _gradients(
 
 
 def _validate(objective: Objective, images: np.ndarray, step: Step, accelerator: Accelerator) -> dict[str, Any]:
-    """The objective's held-out values, as the main process finds them: "val_…"."""
+    """The objective's held-out values, as the main process finds them: "val_…". What it raises there, every process raises."""
     objective.modules.eval()
     if accelerator.num_processes > 1:
         broadcast(list(objective.modules.buffers()))  # running statistics differ between processes
-    found: list[dict[str, Any] | None] = [None]
+    found: list[Any] = [None, None]
     if accelerator.is_main_process:
         step.seed_layers()
-        with torch.inference_mode():
-            values = {key: float(value) for key, value in objective.validate(images, step).items()}
-        found = [{f"val_{key}": value if math.isfinite(value) else None for key, value in values.items()}]
-    row = broadcast_object_list(found)[0]
+        try:
+            with torch.inference_mode():
+                values = {key: float(value) for key, value in objective.validate(images, step).items()}
+            found[0] = {f"val_{key}": value if math.isfinite(value) else None for key, value in values.items()}
+        except NovkitError as error:
+            found[1] = error
+    row, raised = broadcast_object_list(found)
+    if raised is not None:
+        raise raised
     if row.get("val_loss") is None:
         raise TrainingError(f"The validation loss of epoch {step.epoch} is not finite: lower the learning rate, or set gradient_clip.")
     return row

@@ -89,7 +89,7 @@ def test_imagemagick_in_memory_draws_what_we_draw(which):
 
 def test_growth_measures_time_and_memory_of_its_own_process():
     found = growth.point("pixel_zscore", 200, 64, 4, "cpu")
-    assert found["memory"] >= 0.99 * found["before"] > 0  # the kernel counts pages on each core, and adds up now and then
+    assert found["memory"] >= 0.8 * found["before"] > 0  # the system may take back what lies idle
     assert min(found["fit"], found["score"]) > 0
     assert {point["axis"] for point in growth.points(3_000)} == {"images", "side", "patches"}
     assert max(point["images"] for point in growth.points(3_000)) == 3_000
@@ -100,8 +100,9 @@ def test_growth_repeats_what_is_brief_and_measures_once_what_is_long(monkeypatch
     for brief, times in ((10.0, 1 + 5), (0.0, 1)):
         monkeypatch.setattr(growth, "BRIEF", brief)
         calls.clear()
-        last, cost = growth._repeated(lambda: calls.append(time.sleep(0.05 if calls else 0.5)) or len(calls), "cpu")
+        last, cost, timed = growth._repeated(lambda: calls.append(time.sleep(0.05 if calls else 0.5)) or len(calls), "cpu")
         assert last == len(calls) == times
+        assert timed == min(times, 5)
         assert cost.seconds == pytest.approx(0.05 if times > 1 else 0.5, rel=0.5)
 
 
@@ -138,10 +139,11 @@ def test_growth_is_drawn(tmp_path):
     (tmp_path / "docs" / "images").mkdir(parents=True)
     points = [
         {"axis": "images", "method": "tend", "images": n, "size": 64, "patch": 4, "fit": n / 100, "score": n / 1000, "memory": 500.0}
-        | {"commit": commit}
+        | {"commit": commit, "times_fit": 5 if n == 1_000 else 1}
         for n, commit in ((1_000, 40 * "a"), (3_000, 40 * "b"))
     ]
     text = page.write_page({"growth_cpu": {"machine": machine.describe(CPU), "points": points}}, tmp_path / "BENCHMARKS.md").read_text()
     assert "| images | tend | 1,000 … 3,000 | 1.00 | 1.00 | 500 … 500 |" in text
     assert "commit aaaaaaaaaa, bbbbbbbbbb;" in text
+    assert "3 of the 4 times were measured once" in text
     assert (tmp_path / "docs" / "images" / "growth_images_cpu.png").stat().st_size > 5_000

@@ -15,7 +15,7 @@ from torch import nn
 
 from novkit.checkpoints import restore_optimizer
 from novkit.devices import adam
-from novkit.errors import SettingsError, StoredFileError
+from novkit.errors import SettingsError, StoredFileError, TrainingError
 from novkit.images import batches
 from novkit.seeding import seeded
 from tests.toy_training import IMAGES, Adversarial, Denoising, assert_same, run, weights, without_seconds
@@ -226,10 +226,12 @@ class Alone(Adversarial):
         return {"loss": float((self.modules["r"](x) - x).square().mean())}
 
 
+TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
 @pytest.mark.slow
 def test_two_processes_do_what_one_does(tmp_path):
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    run_this_file("share", tmp_path, launcher=launcher, ACCELERATE_USE_CPU="true")
+    run_this_file("share", tmp_path, launcher=TWO, ACCELERATE_USE_CPU="true")
     alone = Alone()
     history = run(alone, batch_size=8, gradient_clip=1.0)
     for rank in "01":
@@ -239,9 +241,28 @@ def test_two_processes_do_what_one_does(tmp_path):
             np.testing.assert_allclose(found["losses"], [row["reconstructor_loss"] for row in history.epochs], rtol=1e-4)
 
 
+class GivesUp(Alone):
+    """Raises where it validates, which only the first process does."""
+
+    def validate(self, images, step):
+        raise TrainingError("The network has collapsed: lower lr.")
+
+
+@pytest.mark.slow
+def test_two_processes_both_learn_that_one_has_given_up(tmp_path):
+    run_this_file("give up", tmp_path, launcher=TWO, ACCELERATE_USE_CPU="true")
+    assert [(tmp_path / f"{rank}.txt").read_text() for rank in "01"] == ["The network has collapsed: lower lr."] * 2
+
+
 if __name__ == "__main__":
     task, place = sys.argv[1], Path(sys.argv[2])
-    if task == "kill":
+    if task == "give up":
+        try:
+            run(GivesUp(), batch_size=8)
+        except TrainingError as error:
+            (place / f"{os.environ['RANK']}.txt").write_text(str(error))
+        run(Alone(), batch_size=8)  # as another attempt would: the processes are still in step
+    elif task == "kill":
         kill_again_and_again(place / "killed")
         torch.set_num_threads(1)
         train_for_kills(place / "whole", slow=0.0)

@@ -248,12 +248,12 @@ def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily
     windows = _Windows.draw(n, height, width, generator, settings)
     order = torch.argsort(kinds, stable=True)
     side_by_side = _Kinds.in_order(settings.kinds, torch.bincount(kinds, minlength=len(settings.kinds)).tolist())
-    drawn = matrices[order], amounts[order], u[order], torch.argsort(order), kinds
-    matrices, amounts, u, back, kinds = (send(part, images.device) for part in drawn)
-    order = send(order, images.device)
+    windows = windows.of(order, images.device)
+    drawn = matrices[order], amounts[order], u[order], torch.argsort(order), kinds, order
+    matrices, amounts, u, back, kinds, order = (send(part, images.device) for part in drawn)
     parts = []
     for part in pieces(images):
-        window, points = windows.of(order[part], images.device), affine_points(matrices[part], height, width)
+        window, points = windows.of(part, images.device), affine_points(matrices[part], height, width)
         mapped = side_by_side.among(part).warp(window.magnified(points), amounts[part], u[part], settings)
         parts.append(resample(images[order[part]], window.blend(points, mapped)))
     return torch.cat(parts)[back], kinds

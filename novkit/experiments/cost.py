@@ -28,6 +28,7 @@ def measured(device: str) -> Iterator[Cost]:
     cuda = place.type == "cuda"
     process, ended = psutil.Process(), threading.Event()
     if cuda:
+        torch.cuda.init()
         torch.cuda.reset_peak_memory_stats(place)
 
     def watch() -> None:
