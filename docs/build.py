@@ -60,6 +60,7 @@ def markdown_pages(root: Path = ROOT) -> list[Page]:
         *sorted((root / "docs").glob("*.md")),
         *sorted(root.glob("*.md")),
         *sorted((root / "results").glob("*.md")),
+        *sorted((root / "notebooks" / "assignments").glob("*.md")),
     ]
     found = {}
     for file in files:

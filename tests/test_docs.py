@@ -147,7 +147,9 @@ def test_links_of_the_texts_lead_somewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "notebook_pages", lambda root: [])
     made = build.build(tmp_path / "site")  # broken links raise
     assert made["pages"] == len(build.markdown_pages()) > 4
-    assert (tmp_path / "site" / "index.html").read_text(encoding="utf-8").count("<h1") == 1
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert index.count("<h1") == 1
+    assert index.count('href="notebooks/assignments/TEACHING.html"') > 1  # in the list of documents, and from the text
 
 
 def test_a_broken_link_leaves_the_older_site(tmp_path, monkeypatch):

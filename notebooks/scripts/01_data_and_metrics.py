@@ -142,7 +142,9 @@ finish(strips, title="Who is where", alt=alt, height=380)
 # A glioma grows on one side; a healthy head is nearly symmetric. So let the novelty score be how much the image differs from its mirror
 # image [O], and let us settle that *before* any score is looked at:
 #
-# $$s(x) = \operatorname{mean}_{ij} \left| x_{ij} - x_{i,\,w-j} \right|$$
+# $$s(x) = \operatorname{mean}_{ij} \left| x_{ij} - x_{i,\,w+1-j} \right|$$
+#
+# with columns $j = 1, \dots, w$.
 
 # %%
 show_source(STATISTICS["asymmetry"])

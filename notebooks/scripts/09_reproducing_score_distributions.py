@@ -436,8 +436,8 @@ show_source(draws_one_picture)
 
 # %% [markdown]
 # It happened to us, on dark slices of real gliomas: a sigmoid that closes in the first steps, one black picture for all, and a
-# plausible AUROC ([the notes](../results/NOTES.md)). The autoencoder now starts again at a lower rate where it happens, and raises an
-# error where that does not help.
+# plausible AUROC ([the notes](../results/NOTES.md)). Where it happens, the autoencoder now starts again at a lower rate and from
+# pictures as bright as the images, and raises an error where that does not help.
 #
 # ## 9. What these panels are not
 #

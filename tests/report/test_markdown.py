@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from novkit.errors import SettingsError, StoredFileError
+from novkit.experiments.ablation import ablation_jobs
 from novkit.published import PUBLISHED
 from novkit.report.markdown import (
     between_markers,
@@ -102,8 +103,20 @@ def test_variants_stand_in_the_order_they_were_run_with_the_method_as_it_is_firs
     plain = [r for r in plain if r.normal == ("0",)]
     records = plain + [replace(r, variant=name, auroc=0.25) for name in ("zebra", "ant") for r in plain]
     rows = cells(variants_table(records, "x").split("\n\n")[0])
-    assert [row[0] for row in rows[2:]] == ["as it is, without a leak", "zebra", "ant"]
+    assert [row[0] for row in rows[2:]] == ["as it is", "zebra", "ant"]
     assert rows[3][1].startswith("0.250")
+
+
+def test_an_ablation_s_table_names_the_command_that_makes_it():
+    folder = ROOT / "results" / "ablation"
+    records = load_results(folder)
+    table, note = make_table("variants", folder, command_text(records)).split("\n\n")
+    assert cells(table)[2][0] == "as it is"
+    assert len(cells(table)) == 2 + len({record.variant for record in records})
+    assert note.endswith("Remake: `novkit ablate patchgan --seeds 3 --images 1600`.")
+    assert ablation_jobs()[0].options["n_healthy"] == 1600
+    assert make_table("variants", folder, "my own").endswith("Remake: `my own`.")
+    assert "novkit ablate" not in make_table("variants", ROOT / "results" / "real_faithful", "novkit reproduce")
 
 
 def test_printed_figures_stand_with_their_data_and_what_would_run_them():

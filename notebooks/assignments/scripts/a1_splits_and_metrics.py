@@ -36,7 +36,7 @@
 # | 2 `auroc` | AUROC, ties included | 5 |
 # | 3 `average_precision` | average precision, ties included | 4 |
 # | 4 `fpr95` | false-positive rate at 95 % sensitivity | 4 |
-# | 5 `threshold` | a threshold from normal-validation | 4 |
+# | 5 `threshold` | a threshold from normal images kept for it | 4 |
 # | 6 `bootstrap` | an interval that draws subjects | 6 |
 # | 7 `judgement` | a written answer, graded by hand | 6 |
 # | | together | 33 |
@@ -543,11 +543,11 @@ _check_fpr_with_ties()
 print(f"FPR95 of Patch-GAN: by hand {fpr_by_hand(stored.label, stored.score):.4f}, novkit {fpr_at_tpr(stored.label, stored.score):.4f}")
 
 # %% [markdown]
-# ## Part 5: a threshold from normal-validation (4 points)
+# ## Part 5: a threshold from normal images kept for it (4 points)
 #
 # To say "novel" somebody must say above which score. The test may not: a threshold that was chosen there has seen the answers. It comes
-# from *normal-validation*, normal images of other subjects, kept for it. Let at most a share $\alpha$ of them be called novel, where
-# novel now means **strictly above** the threshold:
+# from the split's `threshold`: normal images of other subjects, kept for it. Their scores are called *validation scores* here.
+# Let at most a share $\alpha$ of them be called novel, where novel now means **strictly above** the threshold:
 #
 # $$t = \min \bigl\{ v \in V : \tfrac{1}{|V|} \, \#\{ w \in V : w > v \} \le \alpha \bigr\}, \qquad V = \text{validation scores}$$
 #

@@ -65,7 +65,7 @@ from novkit.statistics import compute_statistics
 CONDITIONS = ("glioma", "infarct", "ventricles")
 STATISTICS = ["mean", "std", "percentile_75", "centre_brightness", "asymmetry", "high_frequency_energy"]
 normal = load("brain", seed=0, n_healthy=400, conditions=("healthy",), progress=False)
-held_out = normal.subset(np.arange(240, 400))  # normal-validation: 40 subjects that no autoencoder here has seen
+held_out = normal.subset(np.arange(240, 400))  # for calibration: 40 subjects that no autoencoder here has seen
 fresh = load("brain", seed=7, n_healthy=400, n_novel=120, conditions=("healthy", *CONDITIONS), progress=False)  # the test
 healthy = fresh.labels == "healthy"
 detector = ready_detector("autoencoder", progress=False)  # trained on the normal slices of a third seed
@@ -767,7 +767,7 @@ pairs(itself, title="Against itself (synthetic)", x_title="share of images whose
 #    subjects differ from each other: the figure of each image against itself shows the signal, the AUROC shows the nuisance.
 # 5. Something that knows the *place*: errors standardised for each pixel or region on held-out normal slices; or restoring hidden patches
 #    from their surroundings (Patch-GAN), so that a lesion cannot draw itself; or invented novelty (TEND). Settings chosen on development
-#    seeds and normal-validation; the result once, on subjects that nobody has looked at.
+#    seeds and the calibration part; the result once, on subjects that nobody has looked at.
 #
 # **Rubric**
 #

@@ -24,7 +24,8 @@
 # - practise on conditions of your own making without tuning to one of them;
 # - report a comparison with its uncertainty, its failures and its costs.
 #
-# **Before you start:** assignments 1 to 5, the notebooks of the method you build on. One or two people a submission, as your teacher says.
+# **Before you start:** the other assignments that your course had, and the notebooks of the method you build on. One or two people a
+# submission, as your teacher says.
 # No GPU needed: 2 GB of memory, about two minutes for all cells (the first time one more, to make the images). All images are *synthetic*.
 #
 # | part | what | points |
