@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from novkit.data.untrusted import is_file
 from novkit.devices import IMPLEMENTATION
 from novkit.errors import NovkitError, SettingsError, StoredFileError
 from novkit.files import discard, read_json, replacing_folder, write_json, writer_lives
@@ -207,6 +208,8 @@ def _digest(data: bytes) -> str:
 
 
 def _read_tensors(path: Path, digest: str) -> Tensors:
+    if not is_file(path):  # a pipe would be waited for, a device never ends
+        raise StoredFileError(f"The checkpoint {path.parent} is damaged ({path.name} is missing or no file).")
     data = path.read_bytes()
     if _digest(data) != digest:
         raise StoredFileError(f"The checkpoint {path.parent} is damaged (its content has changed).")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from novkit.errors import NovkitError, SettingsError
+from novkit.files import printable
 from novkit.teaching.commands import register as register_teaching
 
 # --help shows a command's docstring up to its \f
@@ -47,8 +48,7 @@ def main() -> None:
         sentence = _sentence(error)
         if sentence is None:
             raise
-        plain = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in sentence)  # names can hold terminal codes
-        print(f"Error: {plain}", file=sys.stderr)
+        print(f"Error: {printable(sentence)}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -67,6 +67,11 @@ def _sentence(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
         return "The memory does not suffice: choose a smaller --size or batch_size, or --device cpu where it was the GPU's."
     return None
+
+
+def _say(text: str) -> None:
+    """Print lines in which names of others, which can hold terminal codes, stand."""
+    print(printable(text, keep="\n\t"))
 
 
 @app.command()
@@ -110,8 +115,8 @@ def reproduce(
         folder = out or Path("results") / f"{data.stem}-{profile.value}"
     records = experiments.run_jobs(jobs, folder, device=device, workers=workers)
     page = write_report(folder)
-    print(_table(records))
-    print(f"\nresults: {folder / 'results.json'}\nreport:  {page}")
+    _say(_table(records))
+    _say(f"\nresults: {folder / 'results.json'}\nreport:  {page}")
 
 
 @app.command()
@@ -131,8 +136,8 @@ def ablate(
 
     run_jobs(ablation_jobs(method, RESERVED_SEEDS[:seeds], n_healthy=images), out, device=device, workers=workers)
     page = write_ablation(out, f"novkit ablate {method} --seeds {seeds} --images {images}")
-    print(ablation_markdown(out))
-    print(f"\nresults: {out / 'results.json'}\npage:    {page}")
+    _say(ablation_markdown(out))
+    _say(f"\nresults: {out / 'results.json'}\npage:    {page}")
 
 
 @app.command()
@@ -164,7 +169,9 @@ def train(
     dataset = _load(data, size, where, seed)
     split = split_by_group(dataset, normal or [dataset.normal], seed=seed)
     workdir = out.with_name(f".{out.name}-checkpoints")
-    detector = make_detector(method, profile.value, changes=_settings(setting or []), seed=seed, device=device, workdir=workdir)
+    changes = _settings(setting or [])
+    detector = make_detector(method, profile.value, changes=changes, seed=seed, device=device, workdir=workdir)
+    _check_numbers(changes, make_detector(method, profile.value).settings)
     images = dataset.images
     with alone(workdir, "run") if is_main_process() else nullcontext():
         parts = (np.asarray(images[part]) for part in (split.train, split.calibration, split.threshold))
@@ -173,7 +180,7 @@ def train(
             return
         detector.save(out)
         detector.discard_checkpoints()
-    print(f"{method} fitted on {len(split.train)} normal images of {dataset.name}; saved in {out}")
+    _say(f"{method} fitted on {len(split.train)} normal images of {dataset.name}; saved in {out}")
 
 
 @app.command()
@@ -188,7 +195,7 @@ def score(
     from novkit.scoring import score_folder
 
     n, n_novel = score_folder(detector, images, out, maps=maps, device=device)
-    print(f"{n} images scored, {n_novel} above the threshold; written to {out}" + (f", maps in {maps}" if maps else ""))
+    _say(f"{n} images scored, {n_novel} above the threshold; written to {out}" + (f", maps in {maps}" if maps else ""))
 
 
 @app.command()
@@ -197,7 +204,7 @@ def doctor() -> None:
     from novkit.doctor import report
 
     text, well = report()
-    print(text)
+    _say(text)
     if not well:
         raise typer.Exit(1)
 
@@ -217,10 +224,10 @@ def report_command(
     from novkit.results import load_results
 
     if markdown is None:
-        print(f"report: {write_report(folder)}")
+        _say(f"report: {write_report(folder)}")
     else:
         remake = command or command_text(load_results(folder))
-        print(f"table: {update_page(folder, markdown, remake, table=table, block=block)}")
+        _say(f"table: {update_page(folder, markdown, remake, table=table, block=block)}")
 
 
 @data_app.command(name="list")
@@ -228,18 +235,18 @@ def list_data() -> None:
     """The data sets that are always there, those that can be prepared, and how to bring your own."""
     from novkit.data.prepare import prepared, prepared_names, recipes
 
-    print("always there")
-    print("  brain               synthetic MRI slices from the ICBM 152 template: healthy, and five conditions with masks")
-    print("  skin                synthetic dermoscopy-like images: benign and atypical")
-    print("  digits              scikit-learn's 8×8 handwritten digits: real, ten classes")
-    print("to be prepared once: novkit data prepare NAME")
+    _say("always there")
+    _say("  brain               synthetic MRI slices from the ICBM 152 template: healthy, and five conditions with masks")
+    _say("  skin                synthetic dermoscopy-like images: benign and atypical")
+    _say("  digits              scikit-learn's 8×8 handwritten digits: real, ten classes")
+    _say("to be prepared once: novkit data prepare NAME")
     titles = {name: recipe.title for name, recipe in recipes().items()}
     for name, title in {**titles, **{name: "a folder of yours" for name in prepared_names() if name not in titles}}.items():
         versions = " and ".join(folder.name for folder in prepared(name))
-        print(f"  {name:<19} {title} [{f'prepared: {versions}' if versions else 'not prepared'}]")
-    print("your own")
-    print("  FOLDER              images listed in FOLDER/labels.csv (path,label,group,mask)")
-    print("  X.npz               any 2-D set of MedMNIST")
+        _say(f"  {name:<19} {title} [{f'prepared: {versions}' if versions else 'not prepared'}]")
+    _say("your own")
+    _say("  FOLDER              images listed in FOLDER/labels.csv (path,label,group,mask)")
+    _say("  X.npz               any 2-D set of MedMNIST")
 
 
 @data_app.command()
@@ -257,20 +264,21 @@ def show(
     """Counts, sizes, source and licence of a data set."""
     dataset = _load(name, size, where, seed, option)
     channels, height, width = dataset.image_shape
-    print(f"{dataset.name}: {len(dataset)} images, {channels}×{height}×{width} {dataset.images.dtype}{', synthetic' * dataset.synthetic}")
+    pixels = f"{channels}×{height}×{width} {dataset.images.dtype}"
+    _say(f"{printable(dataset.name)}: {len(dataset)} images, {pixels}{', synthetic' * dataset.synthetic}")
     counts = dataset.table.groupby("label").agg(images=("id", "size"), groups=("group", "nunique"))
     for label, row in counts.iterrows():
-        print(f"  {label:<14} {row['images']:>6} images in {row['groups']} groups{'  (normal)' * (label == dataset.normal)}")
+        _say(f"  {printable(str(label)):<14} {row['images']:>6} images in {row['groups']} groups{'  (normal)' * (label == dataset.normal)}")
     for what in ("source", "licence", "fingerprint"):
-        print(f"{what}: {getattr(dataset, what)}")
+        _say(f"{what}: {printable(str(getattr(dataset, what)))}")
     if sheet is not None:
         from novkit.figures.sheets import write_contact_sheet
 
-        print(f"contact sheet: {write_contact_sheet(dataset, sheet)}")
+        _say(f"contact sheet: {write_contact_sheet(dataset, sheet)}")
     if verify:
         from novkit.data.prepare import verify as verify_prepared
 
-        print(f"prepared versions whose files are what was prepared: {verify_prepared(name)}")
+        _say(f"prepared versions whose files are what was prepared: {verify_prepared(name)}")
 
 
 @data_app.command()
@@ -305,8 +313,8 @@ def prepare(
         options = _settings(option or []) | ({} if size is None else {"size": size})
         where_from = Path(name) if name_as is not None else source
         dataset = prepare_set(recipe.name, source=where_from, verified=not unverified, recipe=recipe, **options)
-    counts = ", ".join(f"{label} {count}" for label, count in dataset.table["label"].value_counts(sort=False).items())
-    print(f"{dataset.name} is ready: {len(dataset)} images ({counts}), fingerprint {dataset.fingerprint}")
+    counts = ", ".join(f"{printable(str(label))} {count}" for label, count in dataset.table["label"].value_counts(sort=False).items())
+    _say(f"{printable(dataset.name)} is ready: {len(dataset)} images ({counts}), fingerprint {dataset.fingerprint}")
 
 
 @notebooks_app.command()
@@ -338,9 +346,16 @@ def _settings(words: list[str]) -> dict[str, Any]:
             raise SettingsError(f"{word!r} is not understood: write name=value.")
         try:
             changes[name] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, thousands of digits, lists in lists without end
             changes[name] = value
     return changes
+
+
+def _check_numbers(changes: dict[str, Any], usual: Any) -> None:
+    """SettingsError for a setting that is usually a number, and was given something else."""
+    for name, value in changes.items():
+        if isinstance(getattr(usual, name), int | float) and not isinstance(value, int | float):
+            raise SettingsError(f"{name} cannot be {str(value)[:60]!r}: give --setting {name} a number, such as {getattr(usual, name)}.")
 
 
 def _table(records: list[Any]) -> str:
@@ -352,8 +367,8 @@ def _table(records: list[Any]) -> str:
     for _, row in table.iterrows():
         spread = f" ± {row['auroc_sd']:.3f}" if row["n_runs"] > 1 else ""
         note = f"  ({row['note']})" if row["note"] else ""
+        dataset, case = printable(row["dataset"]), printable(row["case"])
         lines.append(
-            f"{row['dataset'][:16]:<16} {row['setup']:<14} {row['case'][:24]:<24} {row['display_name'][:18]:<18} "
-            f"{row['auroc_mean']:.3f}{spread}{note}"
+            f"{dataset[:16]:<16} {row['setup']:<14} {case[:24]:<24} {row['display_name'][:18]:<18} {row['auroc_mean']:.3f}{spread}{note}"
         )
     return "\n".join(lines)

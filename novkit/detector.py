@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from torch import Tensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from novkit.data.untrusted import is_file
 from novkit.devices import pick_device as pick_device
 from novkit.errors import DataError, NotFittedError, NovkitError, StoredFileError, TrainingError
 from novkit.files import read_json, replacing_folder, write_json
@@ -242,6 +243,8 @@ class Detector(OutlierMixin, BaseEstimator):
             if min(channels, height, width) < 1:
                 raise StoredFileError(f"The saved detector {folder} says it was fitted on images without pixels: fit and save it again.")
             detector.image_shape_ = (channels, height, width)
+            if not is_file(folder / "weights.safetensors"):  # a pipe would be waited for
+                raise StoredFileError(f"The saved detector {folder} lacks the file weights.safetensors: fit and save it again.")
             (folder / "weights.safetensors").open("rb").close()  # safetensors would call a file that may not be read missing
             tensors = load_file(folder / "weights.safetensors")
             detector.threshold_ = float(meta["threshold"])

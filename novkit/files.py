@@ -1,4 +1,7 @@
-"""Writing files so that nothing is ever half-written: a temporary neighbour, fsync, then a rename."""
+"""Writing files so that nothing is ever half-written: a temporary neighbour, fsync, then a rename.
+
+And text of unknown origin, as it can be written and shown.
+"""
 
 import ctypes
 import glob
@@ -20,7 +23,7 @@ import psutil
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from novkit.errors import StoredFileError
+from novkit.errors import DataError, StoredFileError
 
 _HERE = hashlib.blake2b(platform.node().encode(), digest_size=3).hexdigest()  # this machine, in the names of temporary files
 
@@ -200,10 +203,24 @@ def _refused(path: Path, error: Exception) -> StoredFileError:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON (UTF-8, indented, strict: no NaN) in one step."""
-    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
-    with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    """Write JSON (UTF-8, indented, strict: no NaN) in one step. DataError for what JSON in UTF-8 cannot hold."""
+    try:
+        text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+        with replacing(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    except (UnicodeEncodeError, RecursionError) as error:
+        what = "half a letter (a lone surrogate)" if isinstance(error, UnicodeEncodeError) else "tables in tables without end"
+        raise DataError(f"{path} could not be written: what it would hold has {what} in it, take that out; nothing was changed.") from error
+
+
+def writable(text: str) -> str:
+    """The text with its lone surrogates, which JSON and names of files can hold and no file in UTF-8 can, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def printable(text: str, keep: str = "") -> str:
+    """The text with what a terminal would obey instead of show as escapes: codes, ends of lines, turns of direction. keep: not these."""
+    return "".join(letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in text)
 
 
 def write_image(path: str | Path, image: Image.Image, kind: str) -> None:

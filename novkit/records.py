@@ -42,6 +42,9 @@ SETUPS: dict[str, str] = {
 
 PROFILES = ("quick", "paper")
 
+NOT_DRAWN = ("epoch", "seconds", "best", "steps", "images")
+"""What an epoch of training records beside its values."""
+
 _SHARES = ("auroc", "auroc_low", "auroc_high", "average_precision", "fpr95")
 _PIXEL_SHARES = ("pixel_auroc", "pixel_average_precision", "pixel_dice", "pixel_pro")
 _AMOUNTS = ("seconds_fit", "seconds_score", "peak_memory_mb")
@@ -110,6 +113,8 @@ class Record:
             raise DataError(
                 f"The field 'settings' of this record does not fit JSON ({error}): store plain numbers, text and lists."
             ) from error
+        if _is_deeper(self.settings, _DEEPEST):
+            raise DataError(f"The field 'settings' of this record is nested more than {_DEEPEST} deep: store plain numbers and text.")
 
     @property
     def case(self) -> str:
@@ -137,15 +142,17 @@ class Record:
 # ---- checking --------------------------------------------------------------------------------------------------------
 
 
+_DEEPEST = 50  # tables and lists within each other: what writes a record calls itself for each
 _MOST = 1e300  # of any number here: twice as much can still be added
 
 
-def _is_number(value: Any) -> bool:
+def is_finite(value: Any) -> bool:
+    """A number that can be computed with; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST
 
 
 def _is_share(value: Any) -> bool:
-    return _is_number(value) and 0 <= value <= 1
+    return is_finite(value) and 0 <= value <= 1
 
 
 def _is_count(value: Any) -> bool:
@@ -153,10 +160,10 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_names(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) > 0 and all(_is_text(name) and name for name in value)
+    return isinstance(value, tuple) and len(value) > 0 and all(is_text(name) and name for name in value)
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     """Text that can be written; half of a surrogate pair, which JSON can hold, cannot."""
     return isinstance(value, str) and value.encode("utf-8", "ignore").decode() == value
 
@@ -165,13 +172,13 @@ def _problem(record: Record) -> str | None:
     """What is wrong with a record, as a sentence that names the field; None where nothing is."""
     wanted = {name: (_is_share, "a number in [0, 1]") for name in _SHARES}
     wanted |= {name: (lambda value: value is None or _is_share(value), "a number in [0, 1] or null") for name in _PIXEL_SHARES}
-    wanted |= {name: (lambda value: _is_number(value) and value >= 0, "a number of at least 0") for name in _AMOUNTS}
+    wanted |= {name: (lambda value: is_finite(value) and value >= 0, "a number of at least 0") for name in _AMOUNTS}
     wanted |= {name: (_is_count, "a whole number of at least 0") for name in (*_COUNTS, "seed")}
     wanted |= {name: (_is_names, "a list of class names") for name in ("normal", "novel")}
-    wanted |= {name: (lambda value: _is_text(value) and bool(value), "text") for name in ("dataset", "device", "commit")}
-    wanted |= {name: (_is_text, "text") for name in ("data_fingerprint", "machine", "variant", "scores")}
+    wanted |= {name: (lambda value: is_text(value) and bool(value), "text") for name in ("dataset", "device", "commit")}
+    wanted |= {name: (is_text, "text") for name in ("data_fingerprint", "machine", "variant", "scores")}
     wanted["settings"] = (lambda value: isinstance(value, dict), "a table of names and values")
-    wanted["versions"] = (lambda value: isinstance(value, dict) and all(map(_is_text, [*value, *value.values()])), "a table of texts")
+    wanted["versions"] = (lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])), "a table of texts")
     wanted["synthetic"] = (lambda value: isinstance(value, bool), "true or false")
     wanted |= {
         "method": (lambda value: isinstance(value, str) and value in METHODS, f"one of {', '.join(METHODS)}"),
@@ -184,6 +191,11 @@ def _problem(record: Record) -> str | None:
     if record.auroc_low > record.auroc_high:
         return f"The field 'auroc_low' of this record is {record.auroc_low}, above its 'auroc_high' {record.auroc_high}: swap them."
     return None
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return parts is not None and (depth == 0 or any(_is_deeper(part, depth - 1) for part in parts))
 
 
 def _short(value: Any) -> str:

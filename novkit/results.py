@@ -16,8 +16,9 @@ from novkit.data.untrusted import is_file
 from novkit.errors import DataError, StoredFileError
 from novkit.evaluation import Scores, mean_auroc
 from novkit.files import read_json, replacing, write_json
+from novkit.images import check_images
 from novkit.provenance import provenance
-from novkit.records import METHODS, PAPERS, PROFILES, SETUPS, UPPER_BOUND, UPPER_BOUND_NOTE, Record
+from novkit.records import METHODS, NOT_DRAWN, PAPERS, PROFILES, SETUPS, UPPER_BOUND, UPPER_BOUND_NOTE, Record, is_finite, is_text
 
 __all__ = [
     "METHODS", "PAPERS", "PROFILES", "SETUPS", "UPPER_BOUND", "UPPER_BOUND_NOTE", "Record", "Scores", "add_record", "arrange_records",
@@ -126,13 +127,74 @@ def load_history(folder: str | Path, record: Record) -> list[dict[str, Any]] | N
     epochs = read_json(path, "training history")
     if not isinstance(epochs, list) or not all(isinstance(epoch, dict) for epoch in epochs):
         raise StoredFileError(f"The training history {path} is no list of epochs: measure the run again.")
+    problem = _history_problem(epochs)
+    if problem:
+        raise StoredFileError(f"The training history {path} {problem}: measure the run again.")
     return epochs
 
 
 def load_examples(folder: str | Path, record: Record) -> dict[str, np.ndarray] | None:
-    """The arrays of a run's fixed panel of test images, None where none were stored."""
+    """The arrays of a run's fixed panel of test images, None where none were stored. Raises StoredFileError where they are damaged."""
     path = Path(folder) / "examples" / f"{record.run}.npz"
-    return _unpacked(path) if path.exists() else None
+    if not path.exists():
+        return None
+    arrays = _unpacked(path)
+    problem = _examples_problem(arrays)
+    if problem:
+        raise StoredFileError(f"The examples {path} {problem}: measure the run again.")
+    return arrays
+
+
+_MOST_CURVES = 300  # values of an epoch, and stages of a training: each is drawn
+
+
+def _history_problem(epochs: Sequence[Mapping[str, Any]]) -> str | None:
+    """What keeps epochs from being drawn, as the end of a sentence; None where nothing does."""
+    for number, epoch in enumerate(epochs):
+        for key, value in epoch.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_text(key) or (is_number and not is_finite(value)):
+                return f"holds a value that cannot be drawn, {key[:40]!a} of entry {number}"
+        if not isinstance(epoch.get("epoch", number), int):
+            return f"has no whole number as the epoch of entry {number}"
+        if not is_text(epoch.get("phase", "")):
+            return f"has no text as the phase of entry {number}"
+    if epochs and not any(is_finite(value) for epoch in epochs for key, value in epoch.items() if key not in NOT_DRAWN):
+        return "holds no numbers to draw"
+    counts = [epoch.get("epoch", number) for number, epoch in enumerate(epochs)]
+    stages = sum(b <= a or e.get("phase") != d.get("phase") for a, b, d, e in zip(counts, counts[1:], epochs, epochs[1:], strict=False))
+    if max(len({key for epoch in epochs for key in epoch}), stages) > _MOST_CURVES:
+        return f"holds more than {_MOST_CURVES} values an epoch or stages"
+    return None
+
+
+def _examples_problem(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """What keeps a panel from being shown, as the end of a sentence; None where nothing does."""
+    for name in ("images", "labels", "scores"):
+        if name not in arrays:
+            return f"lack the array {name!r}"
+    try:
+        "".join(arrays["labels"].ravel().tolist()).encode()
+    except (TypeError, ValueError):  # numbers, or half of a surrogate pair
+        return "hold labels that are no text"
+    try:
+        for name in {"images", "reconstructions", "masked"} & arrays.keys():
+            check_images(arrays[name], what=name)
+    except DataError as error:
+        return f"are damaged ({error})"
+    n, _, height, width = shape = arrays["images"].shape
+    fitting = {(n,): ("labels", "scores"), (n, height, width): ("maps", "masks"), shape: ("reconstructions", "masked")}
+    for name, wanted in ((name, wanted) for wanted, names in fitting.items() for name in names):
+        if name in arrays and arrays[name].shape != wanted:
+            return f"hold {name} of shape {arrays[name].shape} beside images of {shape}"
+    patches = arrays.get("patch_scores", np.zeros((n, 1)))
+    if patches.ndim != 2 or len(patches) != n or not 1 <= patches.shape[1] <= height * width:
+        return f"hold patch_scores of shape {patches.shape} beside images of {shape}"
+    for name in ("scores", "maps", "masks", "patch_scores"):
+        values = arrays.get(name, np.zeros(1))
+        if values.dtype.kind not in "biuf" or np.isnan(values).any() or not (name == "maps" or np.isfinite(values).all()):
+            return f"hold {name} that are no finite numbers"
+    return None
 
 
 def _parse(values: Any, where: str) -> Record:
@@ -194,16 +256,19 @@ def _write_bytes(path: Path, content: bytes) -> None:
 
 
 def _locked(folder: Path) -> FileLock:
-    folder.mkdir(parents=True, exist_ok=True)
     return _Lock(folder / ".results.lock", timeout=60)
 
 
 class _Lock(FileLock):
     def __enter__(self) -> "_Lock":
         try:
+            Path(self.lock_file).parent.mkdir(parents=True, exist_ok=True)
             return super().__enter__()  # type: ignore[return-value]
         except Timeout as error:
             raise StoredFileError(f"{self.lock_file} is held by another run for over a minute: wait for it, then try again.") from error
+        except (OSError, NotImplementedError) as error:  # a folder, a link, a file system without locks
+            why = getattr(error, "strerror", None) or error
+            raise StoredFileError(f"{self.lock_file} could not be locked ({why}): remove it or choose another folder.") from error
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------

@@ -12,11 +12,14 @@ import pandas as pd
 import torch
 
 from novkit.checkpoints import Checkpoint, CheckpointFolder, _digest
+from novkit.data.arrays import read_npz
 from novkit.data.store import Sample, open_store, write_store
 from novkit.errors import StoredFileError
 from novkit.methods import load_detector, make_detector
+from novkit.report import write_report
 from novkit.report.markdown import results_table
 from novkit.results import Record, Scores, add_record, load_examples, load_history, load_results, load_scores, summary
+from novkit.widgets.stored import StoredResults
 from tests import hostile_files
 from tests.conftest import blobs
 from tests.hostile_damage import damaged, hostile_text
@@ -55,10 +58,18 @@ def record(**changes: object) -> Record:
 def _results(folder: Path) -> None:
     for method in ("tend", "autoencoder"):
         y, names = np.arange(8) % 2, np.array([f"i{k}" for k in range(8)])
-        scores = Scores(id=names, group=names, label=y, condition=names, score=np.linspace(0, 1, 8) + y, area=y / 4.0)
-        add_record(
-            folder, record(method=method), scores, history=[{"epoch": 0, "phase": "a", "loss": 1.0}], examples={"images": np.ones(3)}
-        )
+        scores = Scores(id=names, group=names, label=y, condition=np.array(["a", "b"])[y], score=np.linspace(0, 1, 8) + y, area=y / 4.0)
+        epochs = [{"epoch": k, "phase": "ab"[k // 2], "loss": 1.0, "val_loss": 2, "best": True} for k in range(4)]
+        add_record(folder, record(method=method), scores, history=epochs, examples=panel(scores))
+
+
+def panel(scores: Scores) -> dict[str, np.ndarray]:
+    """What a Patch-GAN stores of its test images."""
+    rows = np.argsort(scores.label, kind="stable")[2:6]
+    maps = blobs(4, size=16)[:, 0]
+    alike = {name: blobs(4, size=16, seed=k) for k, name in enumerate(("images", "reconstructions", "masked"))}
+    own = {"labels": scores.condition[rows], "scores": scores.score[rows], "threshold": np.float64(1)}
+    return {**alike, **own, "maps": maps.astype(np.float16), "masks": maps > 0.5, "patch_scores": np.ones((4, 16), np.float32)}
 
 
 def _checkpoints(folder: Path | None = None) -> CheckpointFolder:
@@ -195,6 +206,37 @@ def _with_sizes(folder: Path) -> None:
         return
 
 
+def report(kind: str, index: int, room: Path) -> Call:
+    folder, rng = _copied("results", room), np.random.default_rng([index, 6])
+    run = load_results(folder)[index % 2]
+    if index % 3 == 0:
+        _damage_one(folder / "curves", rng)
+    elif index % 3 == 1:
+        _with_another_array(folder / "examples" / f"{run.run}.npz", rng)
+    else:
+        _damage_one(folder, rng)
+
+    def read() -> None:
+        write_report(folder, n_resamples=20)
+        stored = StoredResults(folder)
+        for case in stored.cases("made"):
+            for method in stored.methods("made", case, 1):
+                stored.pictures(stored.run("made", case, 1, method), range(8))
+
+    return read
+
+
+def _with_another_array(file: Path, rng: np.random.Generator) -> None:
+    arrays = read_npz(file)
+    name = sorted(set(arrays) - {"threshold"})[rng.integers(len(arrays) - 1)]
+    value = arrays.pop(name)
+    others = [value[:1], value[..., None], value.astype(str), np.zeros_like(value, float) + np.nan, np.array(1), value[:0], None,
+              np.full(value.shape, "\ud800"), np.full(value.shape, 1e39), np.full(value.shape, 255, np.uint8), np.asarray(value)[..., :3],
+              np.full(value.shape, np.inf)]  # fmt: skip
+    other = others[rng.integers(len(others))]
+    np.savez(file, **(arrays if other is None else {**arrays, name: other}))
+
+
 READERS: dict[str, Callable[[str, int, Path], Call]] = {
-    "results": results, "scores": scores, "checkpoint": checkpoint, "detector": detector, "store": store,
+    "results": results, "scores": scores, "checkpoint": checkpoint, "detector": detector, "store": store, "report": report,
 }  # fmt: skip

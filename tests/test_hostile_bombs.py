@@ -13,9 +13,13 @@ import struct
 import subprocess
 import sys
 import tarfile
+import time
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -25,6 +29,11 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
+from novkit.data import folder
+from novkit.data.folder import load_folder, read_labels, read_row
+from novkit.data.reading import read_image
+from novkit.data.untrusted import reading
+from novkit.errors import DataError
 from tests.campaign import record
 from tests.data import layouts
 from tests.hostile_stored import record as run_record
@@ -134,6 +143,16 @@ def jpeg(width: int, height: int) -> bytes:
     return content[:place] + struct.pack(">HH", height, width) + content[place + 4 :]
 
 
+def scans(n: int, metadata: bytes = b"") -> bytes:
+    """A progressive JPEG of 64 × 64 whose last scan comes n times."""
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64), 99).save(buffer, "JPEG", progressive=True)
+    content = buffer.getvalue()
+    last = content.rindex(b"\xff\xda")
+    segment = b"\xff\xe5" + struct.pack(">H", len(metadata) + 2) + metadata if metadata else b""
+    return content[:2] + segment + content[2:last] + content[last:-2] * n + content[-2:]
+
+
 def npy(shape: tuple[int, ...], kind: str) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": kind, "fortran_order": False, "shape": shape})
@@ -189,6 +208,8 @@ def bombs(raw: bytes) -> dict[str, tuple[str, bytes, str, str]]:
         "DICOM of 60,000 × 60,000": ("e.dcm", written(colour), "read_dicom(file)", "60000×60000 pixels"),
         "DICOM of a billion frames": ("f.dcm", written(frames), "read_dicom(file)", "1000000000 frames"),
         "DICOM, a larger JPEG inside": ("g.dcm", dicom_jpeg(8, 8, jpeg(13_000, 13_000)), "read_dicom(file)", "an image of 13000×13000"),
+        "JPEG of 1000 scans": ("scans.jpg", scans(1000), "read_image(file)", "more than 100 scans"),
+        "DICOM, a JPEG of 1000 scans inside": ("scans.dcm", dicom_jpeg(64, 64, scans(1000)), "read_dicom(file)", "more than 100 scans"),
         "DICOM, deflated": ("h.dcm", dicom_deflated(raw), "read_dicom(file)", "inflates to more than"),
         "NIfTI that is cut short": ("i.nii", nifti((600, 600, 600), np.float64), "read_volume(file)", "cut short"),
         "NIfTI of too many voxels": ("j.nii", nifti((32_000, 32_000, 32_000), np.float64), "read_volume(file)", "crop it below 256"),
@@ -256,3 +277,73 @@ def _fits(said: str, seconds: float, words: str) -> bool:
 def test_other_ends_are_noticed(answer):
     assert _fits("unpacks to", 1.0, "unpacks to")
     assert not _fits(*answer, "unpacks to")
+
+
+def test_pictures_within_and_behind_a_jpeg_are_none_of_its_scans(tmp_path):
+    """Thumbnails lie in its metadata, a phone's film behind its end."""
+    file = tmp_path / "a.jpg"
+    file.write_bytes(scans(50, b"\xff\xda\0\x08" * 5000) + scans(1000))
+    assert read_image(file).shape == (1, 64, 64)
+
+
+def labels(made: Path, columns: int, cells: int | None = None) -> Path:
+    """labels.csv of one image, with so many columns beside path and label, and so many cells in them."""
+    Image.new("L", (8, 8)).save(made / "a.png")
+    head = "".join(f",c{k}" for k in range(columns))
+    (made / "labels.csv").write_text(f"path,label{head}\na.png,normal{',1' * (columns if cells is None else cells)}\n")
+    return made
+
+
+@pytest.mark.parametrize(("columns", "cells"), [(300_000, None), (0, 300_000)])
+def test_a_table_of_very_many_columns_is_refused_at_once(tmp_path, columns, cells):
+    started = time.process_time()
+    with pytest.raises(DataError, match="has 300002 columns"):
+        read_labels(labels(tmp_path, columns, cells) / "labels.csv")
+    assert time.process_time() - started < 3
+
+
+def test_a_wide_table_is_read_without_a_warning(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = load_folder(labels(tmp_path, 1000), cache=False, progress=False).table
+    assert table[[f"c{k}" for k in range(1000)]].to_numpy().tolist() == [[1] * 1000]
+
+
+def test_a_cell_too_long_for_python_is_read(tmp_path):
+    labels(tmp_path, 0)
+    (tmp_path / "labels.csv").write_text("path,label,note\na.png,normal," + "x" * 200_000 + "\n")
+    assert len(read_labels(tmp_path / "labels.csv")["note"][0]) == 200_000
+
+
+def test_images_that_together_exceed_memory_are_refused_at_the_first(tmp_path, monkeypatch):
+    """100 lines for one image of 64 × 64: what is read takes as much as the array of all."""
+    Image.new("L", (64, 64)).save(tmp_path / "a.png")
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "b.png")
+    read: list[str] = []
+    monkeypatch.setattr(folder, "read_row", lambda *given: read.append(given[1]) or read_row(*given))
+
+    def load(free: int, last: str = "a.png", **options: Any) -> Any:
+        monkeypatch.setattr(folder.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+        (tmp_path / "labels.csv").write_text("path,label,id\n" + "".join(f"{'a.png' if k else last},normal,{k}\n" for k in range(100)))
+        read.clear()
+        return load_folder(tmp_path, cache=False, progress=False, **options)
+
+    plane = 64 * 64
+    with pytest.raises(DataError, match=r"labels.csv lists 100 images, which, all 64×64 as a.png, would take 0 MiB .* size= \(--size\)"):
+        load(200 * plane - 1)
+    assert len(read) < 20
+    assert len(load(200 * plane)) == 100
+    assert len(load(200 * 32 * 32, size=32)) == 100
+    with pytest.raises(DataError, match="all 32×32"):
+        load(200 * 32 * 32 - 1, size=32)
+    assert load(402 * plane, "b.png").images.shape[1] == 3  # grey ones are held as such, whatever is beside them
+    with pytest.raises(DataError, match=r"as b\.png"):
+        load(402 * plane - 1, "b.png")
+
+
+def test_where_memory_ends_no_file_is_blamed(tmp_path):
+    def fail() -> None:
+        raise MemoryError
+
+    with pytest.raises(DataError, match=r"too little memory to read x\.png as an image: read fewer"), reading(Path("x.png"), "an image"):
+        fail()

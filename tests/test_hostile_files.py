@@ -64,6 +64,12 @@ def test_so_is_a_changed_file_of_novkits_own(own, kind, examples):
     holds(own, kind, OWN[kind], examples)
 
 
+@counts(60, 2000)  # each writes a page
+@pytest.mark.timeout(7200)
+def test_so_is_a_changed_results_folder_that_is_reported_and_explored(own, examples):
+    holds(own, "report", "results folders (JSON and .npz), reported and explored", examples)
+
+
 # ---- what the watch is worth -----------------------------------------------------------------------------------------------
 
 

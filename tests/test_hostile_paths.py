@@ -1,6 +1,8 @@
 """Paths out of a folder, links, pipes, devices, and names that no system has: nothing is written outside, nothing is waited for."""
 
+import hashlib
 import io
+import json
 import os
 import stat
 import sys
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -18,11 +21,11 @@ from typer.testing import CliRunner
 from novkit.checkpoints import CheckpointFolder
 from novkit.cli import app
 from novkit.data.archives import unpack
-from novkit.data.folder import load_folder, read_labels
+from novkit.data.folder import load_folder, read_labels, stamp
 from novkit.data.formats import read_dicom, read_volume
 from novkit.data.medmnist import load_medmnist
 from novkit.data.reading import read_image
-from novkit.data.store import open_store
+from novkit.data.store import Sample, open_store, write_store
 from novkit.errors import NovkitError, StoredFileError
 from novkit.files import read_json
 from novkit.methods import load_detector, make_detector
@@ -147,6 +150,47 @@ def test_links_are_followed_to_files_and_to_nothing_else(inside):
         (inside / "labels.csv").write_text(f"path,label\n{name}.png,normal\n")
         with pytest.raises(NovkitError, match=f"{name}.png does not exist"):
             load_folder(inside, cache=False, progress=False)
+
+
+@unix
+def test_a_folder_whose_name_is_no_text_is_read_and_prepared(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NOVKIT_DATA", str(tmp_path / "data"))
+    named = Path(os.fsdecode(os.fsencode(tmp_path) + b"/f\xff"))
+    try:
+        picture(named / "a.png")
+    except OSError:
+        pytest.skip("this system has no such names")
+    (named / "labels.csv").write_text("path,label\na.png,normal\n")
+    for cache in (True, True, False):
+        assert load_folder(named, cache=cache, progress=False).name == "f\\udcff"
+    shown = CliRunner().invoke(app, ["data", "prepare", str(named), "--name", "mine"])
+    assert shown.exit_code == 0, shown.output
+    assert open_store(next((tmp_path / "data/mine").glob("size=*"))).source == "Images listed in f\\udcff/labels.csv."
+
+
+def test_the_stamp_of_a_folder_is_what_it_always_was(tmp_path):
+    """Else all that was prepared and cached would be made again."""
+    (tmp_path / "ä 中").mkdir()
+    table = pd.DataFrame({"path": ["gone.png"], "label": ["x"]})
+    expected = hashlib.sha256((str((tmp_path / "ä 中").resolve()) + table.to_csv(index=False)).encode()).hexdigest()
+    assert stamp(tmp_path / "ä 中", table, True) == expected
+
+
+@unix
+@pytest.mark.timeout(60)
+def test_a_prepared_table_that_the_manifest_leaves_out_is_not_waited_for(tmp_path):
+    table = pd.DataFrame({"id": ["a"], "label": ["x"], "group": ["a"], "path": [""]})
+    described = {"name": "made", "normal": "x", "source": "", "licence": "", "extra": {}}
+    write_store(tmp_path / "s", table, [Sample(np.zeros((1, 4, 4), np.uint8))], described, made_of={}, progress=False)
+    manifest = json.loads((tmp_path / "s/manifest.json").read_text())
+    del manifest["files"]["table.csv"]
+    (tmp_path / "s/manifest.json").write_text(json.dumps(manifest))
+    assert len(open_store(tmp_path / "s")) == 1
+    (tmp_path / "s/table.csv").unlink()
+    os.mkfifo(tmp_path / "s/table.csv")
+    with pytest.raises(StoredFileError, match=r"table\.csv is missing"):
+        open_store(tmp_path / "s")
 
 
 Reader = Callable[[Path], object]

@@ -78,7 +78,8 @@ def scores(n: int = 6, seed: int = 0) -> Scores:
 def test_round_trip(tmp_path):
     given = scores()
     history = [{"epoch": 0, "phase": "warm-up", "loss": 0.5}]
-    stored = add_record(tmp_path, record(), given, history=history, examples={"image": np.zeros((2, 1, 8, 8), np.uint8)})
+    panel = {"images": np.zeros((2, 1, 8, 8), np.uint8), "labels": np.array(["glioma", "healthy"]), "scores": given.score[:2]}
+    stored = add_record(tmp_path, record(), given, history=history, examples=panel)
     assert load_results(tmp_path) == load_results(tmp_path / "results.json") == [stored]
     assert dataclasses.replace(stored, scores="") == record()
     found = load_scores(tmp_path, stored)
@@ -89,7 +90,7 @@ def test_round_trip(tmp_path):
     assert load_history(tmp_path, stored) == history
     examples = load_examples(tmp_path, stored)
     assert examples is not None
-    assert examples["image"].dtype == np.uint8
+    assert examples["images"].dtype == np.uint8
     other = record(seed=1)
     assert load_history(tmp_path, other) is None
     assert load_examples(tmp_path, other) is None

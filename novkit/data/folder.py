@@ -1,12 +1,17 @@
 """Any folder of images with a labels.csv of `path,label,group,mask`."""
 
+import csv
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
+import psutil
 from PIL import Image
 
 from novkit.data.cache import cached
@@ -18,6 +23,7 @@ from novkit.errors import DataError, SettingsError
 from novkit.progress import progress_bar
 
 _LONGEST = 1000  # letters of a path
+_WIDEST = 5000  # columns of a table
 _TEXT = ("path", "id", "label", "group", "mask")
 
 
@@ -63,7 +69,7 @@ def load_folder(
         "masks": masks,
         **({"classes": classes} if classes != "label" else {}),
     }
-    return cached(folder.resolve().name, {**options, "content": stamp(folder, table, masks)}, make)
+    return cached(name_of(folder), {**options, "content": stamp(folder, table, masks)}, make)
 
 
 def read_labels(file: Path) -> pd.DataFrame:
@@ -73,6 +79,7 @@ def read_labels(file: Path) -> pd.DataFrame:
     """
     if not is_file(file):
         raise DataError(f"{file.parent} has no labels.csv: write one with the columns path,label and, if known, group,mask.")
+    _check_width(file)
     table = read_csv(file)
     for column in ("path", "label"):
         if column not in table.columns:
@@ -86,13 +93,25 @@ def read_labels(file: Path) -> pd.DataFrame:
         for line, path in enumerate(table[column], start=2):
             if _leaves(path) or len(path) > _LONGEST:
                 raise DataError(f"{file} names {_shortened(repr(path))} in line {line}: give a path inside the folder, without '..'.")
+    numeric = {}
     for column in table.columns.difference(list(_TEXT)):
         numbers = pd.to_numeric(table[column].replace("", np.nan), errors="coerce")
         if numbers.notna().any() and not (numbers.isna() & (table[column] != "")).any():
-            table[column] = numbers
+            numeric[column] = numbers
+    table = table.assign(**numeric).copy()  # in one block a type: pandas slows down, and warns, with each column on its own
     if "id" not in table.columns:
         table.insert(0, "id", table["path"])
     return table
+
+
+def _check_width(file: Path) -> None:
+    """pandas takes long for a header of very many columns, and for a row that is longer than its header."""
+    not_utf8 = reading(file, "a table", "save it as comma-separated UTF-8")
+    long_cell = suppress(csv.Error)  # which pandas can read
+    with not_utf8, long_cell, open(file, encoding="utf-8-sig", newline="") as stream:
+        for row in islice((row for row in csv.reader(stream) if len(row) > 1), 2):
+            if len(row) > _WIDEST:
+                raise DataError(f"{file} has {len(row)} columns: keep path, label, group, mask and {_WIDEST} in all at most.")
 
 
 def _with_classes(table: pd.DataFrame, column: str, folder: Path) -> pd.DataFrame:
@@ -116,7 +135,8 @@ def _leaves(path: str) -> bool:
 def _prepare(
     folder: Path, table: pd.DataFrame, *, size: int | None, channels: int | None, normal: str | None, masks: bool, progress: bool
 ) -> ImageDataset:
-    images = _stack(list(_read_all(read_row, folder, table["path"], size, progress, "images")), table["path"], channels)
+    read_bounded = _Room(len(table), channels).bounded(read_row)
+    images = _stack(list(_read_all(read_bounded, folder, table["path"], size, progress, "images")), table["path"], channels)
     marked = None
     if masks and "mask" in table.columns and (table["mask"] != "").any():
         read = partial(read_mask, shape=images.shape[2:], resize=size is not None)
@@ -129,16 +149,21 @@ def _prepare(
         grouped = "labels.csv has no group: every image is its own, exact duplicates share one."
     table = table.assign(group=joined)
     return ImageDataset(
-        name=folder.resolve().name,
+        name=name_of(folder),
         images=images,
         table=table,
         masks=marked,
         normal=choose_normal(table["label"].to_numpy(), normal, folder.name),
-        source=f"Images listed in {folder.resolve().name}/labels.csv.",
+        source=f"Images listed in {name_of(folder)}/labels.csv.",
         licence="As their owner states.",
         fingerprint=content_fingerprint(hashes, table),
         extra={"groups": grouped, **duplicate_report(own, joined, hashes)},
     )
+
+
+def name_of(folder: Path) -> str:
+    """The name of a folder as text, also of one whose name is not UTF-8."""
+    return folder.resolve().name.encode("utf-8", "backslashreplace").decode()
 
 
 def own_groups(table: pd.DataFrame) -> np.ndarray:
@@ -157,6 +182,33 @@ def _read_all(
 def read_row(folder: Path, path: str, size: int | None) -> np.ndarray:
     """The image that a row's `path` names, resized to a square where a size is given."""
     return read_image(_file(folder, path), None if size is None else (size, size))
+
+
+class _Room:
+    """The memory for n images and for the array that `_stack` makes of them: a line of labels.csv can stand for a large image."""
+
+    def __init__(self, n: int, channels: int | None) -> None:
+        self.lock, self.n, self.channels = threading.Lock(), n, channels
+        self.free, self.held, self.unread = psutil.virtual_memory().available, 0, n
+
+    def bounded(self, read: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        """`read`; its DataError comes as soon as the images, all as large as this one and grey where not yet read, would not fit."""
+
+        def read_bounded(folder: Path, path: str, size: int | None) -> np.ndarray:
+            image = read(folder, path, size)
+            plane = image.nbytes // len(image)
+            with self.lock:
+                self.held, self.unread = self.held + image.nbytes, self.unread - 1
+                needed = self.held + plane * (self.unread + self.n * (self.channels or len(image)))
+            if needed > self.free:
+                raise DataError(
+                    f"{folder / 'labels.csv'} lists {self.n} images, which, all {image.shape[2]}×{image.shape[1]} as {path}, would take "
+                    f"{needed >> 20} MiB of memory where {self.free >> 20} are free: give a smaller size= (--size), "
+                    "or store them with `novkit data prepare`."
+                )
+            return image
+
+        return read_bounded
 
 
 def _file(folder: Path, path: str) -> Path:
@@ -201,7 +253,7 @@ def _stack(arrays: list[np.ndarray], paths: pd.Series, channels: int | None) -> 
 
 def stamp(folder: Path, table: pd.DataFrame, masks: bool) -> str:
     """A hash of the table and of every file's size and time: changes when the folder does, without reading the images."""
-    digest = hashlib.sha256(str(folder.resolve()).encode() + table.to_csv(index=False).encode())
+    digest = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogatepass") + table.to_csv(index=False).encode())
     for column in ("path", *(["mask"] if masks and "mask" in table.columns else [])):
         for path in table[column]:
             file = _file(folder, path)

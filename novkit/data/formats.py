@@ -2,6 +2,8 @@
 
 import io
 import math
+import mmap
+import re
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +16,8 @@ from novkit.errors import DataError
 
 MAX_PIXELS = 64_000_000  # of an image; more is a mistake or a trap
 MAX_VOXELS = 256_000_000  # of a volume
+MAX_SCANS = 100  # of a JPEG, as many as libtiff takes; progressive ones have about 10
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")  # not those that stand alone within a scan
 _DEFLATED = 1032  # times its own size that a gzipped file can hold at most
 _ROOM = 2**20  # bytes beside the pixels: headers and their like
 
@@ -84,13 +88,31 @@ def _check_encoded(file: Path, dicom: Any, size: tuple[int, int]) -> None:
 
     if not dicom.file_meta.TransferSyntaxUID.is_encapsulated:
         return
+    content = get_frame(dicom.PixelData, 0, number_of_frames=1)
+    if content.startswith(b"\xff\xd8"):
+        check_scans(file, content)
     try:
-        with Image.open(io.BytesIO(get_frame(dicom.PixelData, 0, number_of_frames=1)), formats=("JPEG", "JPEG2000")) as image:
+        with Image.open(io.BytesIO(content), formats=("JPEG", "JPEG2000")) as image:
             inside = image.size
     except UnidentifiedImageError:
         return  # of another kind, whose decoder goes by the header
     if inside != size:
         raise DataError(f"{file} says {size[0]}×{size[1]} pixels and holds an image of {inside[0]}×{inside[1]}: replace it or remove it.")
+
+
+def check_scans(file: Path, content: bytes | mmap.mmap) -> None:
+    """DataError for a JPEG of very many scans: each goes over the whole image again, however few bytes it has.
+
+    Segments are stepped over and what lies behind the image's end is left, for both can hold other pictures.
+    """
+    scans = place = 0
+    while (found := _MARKER.search(content, place)) and found[1] != b"\xd9":
+        place = found.end()
+        if found[1] != b"\xd8":  # the start alone has no length
+            place += int.from_bytes(content[place : place + 2], "big")
+        scans += found[1] == b"\xda"
+        if scans > MAX_SCANS:
+            raise DataError(f"{file} holds a JPEG of more than {MAX_SCANS} scans, a trap or damage: replace it or remove it.")
 
 
 def _range(dicom: Any) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Reading image files: bounded, upright, and with errors that name the file."""
 
+import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from novkit.data.formats import MAX_PIXELS, read_dicom
+from novkit.data.formats import MAX_PIXELS, check_scans, read_dicom
 from novkit.data.untrusted import is_file, reading
 from novkit.errors import DataError
 
@@ -27,6 +28,9 @@ def open_image(file: Path) -> Image.Image:
     with reading(file, "an image"), Image.open(file, formats=PICTURES) as image:
         if image.width * image.height > MAX_PIXELS:
             raise DataError(f"{file} has {image.width}×{image.height} pixels: shrink it below {MAX_PIXELS // 10**6} million.")
+        if image.format in ("JPEG", "MPO"):
+            with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                check_scans(file, content)
         image.load()
         return ImageOps.exif_transpose(image)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from novkit.data.untrusted import reading
+from novkit.data.untrusted import is_file, reading
 from novkit.errors import DataError
 
 _PLAIN = re.compile(r"bool|object|str|string|(u?int|float)(8|16|32|64)")  # the types of columns that `write_table` meets
@@ -37,8 +37,10 @@ def read_csv(file: Path, **options: Any) -> pd.DataFrame:
 def read_table(file: Path, columns: dict[str, str]) -> pd.DataFrame:
     """The table with the types it was written with; only numbers can be missing, an empty text stays one.
 
-    Raises DataError for a type that is none of a table's.
+    Raises DataError for a type that is none of a table's, and where no file is.
     """
+    if not is_file(file):
+        raise DataError(f"{file} is missing: make it again.")
     table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8", lineterminator="\n")  # a lone \r is part of a text
     for column, dtype in columns.items():
         if not _PLAIN.fullmatch(dtype):

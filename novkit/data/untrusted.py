@@ -41,6 +41,8 @@ def reading(file: Path, what: str, mend: str = "replace it or remove it") -> Ite
             yield
     except NovkitError:
         raise
+    except MemoryError as error:  # no fault of the file's, as a rule
+        raise DataError(f"There is too little memory to read {file} as {what}: read fewer or smaller files, or free some.") from error
     except Exception as error:  # decoders raise nearly anything for a broken file
         words = " ".join(str(error).split())[:200]
         why = f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -1,6 +1,5 @@
 """How training went: every recorded loss over the epochs, phases side by side."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +8,7 @@ from plotly.subplots import make_subplots
 
 from novkit.errors import DataError
 from novkit.figures.style import GRID, NORMAL_COLOUR, NOVEL_COLOURS, finish, legend_on_top
-
-_NOT_DRAWN = {"epoch", "seconds", "best", "steps", "images"}
+from novkit.records import NOT_DRAWN, is_finite
 
 
 def training_curves(epochs: Sequence[Mapping[str, Any]], *, title: str = "Training") -> go.Figure:
@@ -21,7 +19,7 @@ def training_curves(epochs: Sequence[Mapping[str, Any]], *, title: str = "Traini
     """
     if not epochs:
         raise DataError("There are no epochs to draw: train first.")
-    keys = dict.fromkeys(key for epoch in epochs for key, value in epoch.items() if _is_number(value) and key not in _NOT_DRAWN)
+    keys = dict.fromkeys(key for epoch in epochs for key, value in epoch.items() if is_finite(value) and key not in NOT_DRAWN)
     names = list(dict.fromkeys(key.removeprefix("val_") for key in keys))
     if not names:
         raise DataError("The epochs hold no numbers to draw: they need at least a loss.")
@@ -40,7 +38,7 @@ def training_curves(epochs: Sequence[Mapping[str, Any]], *, title: str = "Traini
         ):
             if key not in keys:
                 continue
-            y = [epoch.get(key) if _is_number(epoch.get(key)) else None for epoch in epochs]
+            y = [float(epoch[key]) if is_finite(epoch.get(key)) else None for epoch in epochs]
             drawn += [value for value in y if value is not None]
             figure.add_trace(
                 go.Scatter(
@@ -75,7 +73,7 @@ def training_curves(epochs: Sequence[Mapping[str, Any]], *, title: str = "Traini
     figure.update_yaxes(title_text="value (no unit)", col=1)
     legend_on_top(figure, height)
     figure.update_layout(margin_t=100)
-    last = ", ".join(f"{_words(key)} {epochs[-1][key]:.4g}" for key in keys if _is_number(epochs[-1].get(key)))
+    last = ", ".join(f"{_words(key)} {epochs[-1][key]:.4g}" for key in keys if is_finite(epochs[-1].get(key)))
     return finish(figure, title=title, alt=f"Training curves over {len(epochs)} epochs; at the last: {last}.", height=height)
 
 
@@ -94,10 +92,6 @@ def _add_kept(figure: go.Figure, points: list[tuple[int, Any]], legend: bool, ro
         row,
         column,
     )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _words(name: str) -> str:

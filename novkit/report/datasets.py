@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from novkit.errors import StoredFileError
 from novkit.evaluation import Scores
 from novkit.figures import (
     auroc_dots,
@@ -117,13 +118,13 @@ def _examples(page: Page, folder: Path, records: Sequence[Record]) -> list[str]:
     parts: list[str] = []
     for method in METHODS:
         own = [r for r in records if r.method == method and not r.variant and r.setup != "generated_ood"]
-        panel = _panel([(r, load_examples(folder, r)) for r in own if r.seed == own[0].seed and r.normal == own[0].normal])
+        panel = _panel(folder, [(r, load_examples(folder, r)) for r in own if r.seed == own[0].seed and r.normal == own[0].normal])
         if panel is None:
             continue
         captions = [f"{label}\n{score:.3g}".replace("\n-", "\n−") for label, score in zip(panel["labels"], panel["scores"], strict=True)]
         note = "First images of each class in the test set, not chosen by score; below each name its novelty score."
         outline = " Blue: the outline of the truth." if "masks" in panel else ""
-        maps = panel["maps"].astype(np.float32) if "maps" in panel else None
+        maps = np.clip(panel["maps"].astype(np.float32), -65504, 65504) if "maps" in panel else None  # float16's: beyond is infinity
         if maps is not None and {"masked", "patch_scores", "reconstructions"} <= panel.keys():
             parts.append(page.figure(_story(METHODS[method], panel, maps, captions), note + outline))
             continue
@@ -146,16 +147,19 @@ def _story(name: str, panel: dict[str, np.ndarray], maps: np.ndarray, captions: 
     return patch_story(images, panel["masked"], restored, residual, scores, grid, maps, panel.get("masks"), captions=captions, title=title)
 
 
-def _panel(parts: Sequence[tuple[Record, dict[str, np.ndarray] | None]]) -> dict[str, np.ndarray] | None:
+def _panel(folder: Path, parts: Sequence[tuple[Record, dict[str, np.ndarray] | None]]) -> dict[str, np.ndarray] | None:
     """One panel of several cases: normal images of the first, then novel ones of each; only what every case has."""
-    panels = [(record, part) for record, part in parts if part is not None and {"images", "labels", "scores"} <= part.keys()]
+    panels = [(record, part) for record, part in parts if part is not None]
     if not panels:
         return None
+    first = panels[0][1]
     novel_each = max(1, (_PANEL - 2) // len(panels))
     wanted = {"images", "labels", "scores", "maps", "masks", "reconstructions", "masked", "patch_scores"}
     names = set.intersection(*(set(part) for _, part in panels)) & wanted
     chosen = []
     for index, (record, part) in enumerate(panels):
+        if any(part[name].shape[1:] != first[name].shape[1:] or part[name].dtype.kind != first[name].dtype.kind for name in names):
+            raise StoredFileError(f"The examples of {record.run} in {folder} are of another kind than the others: measure the run again.")
         is_normal = np.isin(part["labels"], record.normal)
         rows = [*(np.flatnonzero(is_normal)[:2] if index == 0 else []), *np.flatnonzero(~is_normal)[:novel_each]]
         chosen.append({name: part[name][rows] for name in names})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from html import escape
 from pathlib import Path
 
-from novkit.files import replacing
+from novkit.files import replacing, writable
 from novkit.teaching.budget import Budget
 from novkit.teaching.feedback import STYLE
 
@@ -68,7 +68,7 @@ def write_board(entries: list[Entry], baselines: Mapping[str, float], limits: Bu
     )
     for name, content in (("leaderboard.csv", text.getvalue()), ("leaderboard.html", page)):
         with replacing(out / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+            temporary.write_text(writable(content), encoding="utf-8")
 
 
 SHOWN = ("Rank", "Student", "AUROC", "Average precision", "Images seen", "Parameters", "Seconds", "Ahead of", "Note")

@@ -14,7 +14,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from novkit.errors import DataError, NovkitError, StoredFileError
-from novkit.files import read_json, replacing, write_json
+from novkit.files import printable, read_json, replacing, writable, write_json
 from novkit.teaching.feedback import feedback_page
 from novkit.teaching.grading import Grade, PartGrade, check_full_marks, grade
 from novkit.teaching.handed_in import Submission, assignment_of, collect, load_sources, read_table
@@ -68,7 +68,7 @@ def grade_folder(
         with replacing(out / "feedback" / f"{submission.stem}.html") as temporary:
             temporary.write_text(feedback_page(submission.student, name, submission.grade, submission.trouble), encoding="utf-8")
     write_grades(submissions, notebook, out / "grades.csv")
-    report(f"{out / 'grades.csv'}\n{out / 'feedback'}")
+    report(printable(f"{out / 'grades.csv'}\n{out / 'feedback'}", keep="\n"))
     return submissions
 
 
@@ -100,13 +100,13 @@ def grade_one(
             if check.status != "passed":
                 report(f"    {check.name}, {check.points:g} of {check.out_of:g}: {check.message}")
     for note in result.notes:
-        report(f"note: {note}")
+        report(printable(f"note: {note}"))
     report(f"{name}: {result.points:g} of {result.out_of:g} points{f', {result.pending:g} to be read' if result.pending else ''}")
     if out is not None:
         page = out / f"{path.stem}.html"
         with replacing(page) as temporary:
-            temporary.write_text(feedback_page(path.stem, name, result), encoding="utf-8")
-        report(str(page))
+            temporary.write_text(feedback_page(writable(path.stem), name, result), encoding="utf-8")
+        report(printable(str(page)))
     return result
 
 
@@ -153,7 +153,12 @@ def _stale(submission: Submission, source: NotebookNode, chosen: Sequence[str]) 
 
 def _store(submission: Submission, out: Path) -> None:
     if submission.grade is not None:
-        stored = {"student": submission.student, "file": submission.file.name, "keys": submission.keys, "grade": submission.grade.to_json()}
+        stored = {
+            "student": submission.student,
+            "file": writable(submission.file.name),
+            "keys": submission.keys,
+            "grade": submission.grade.to_json(),
+        }
         write_json(out / "results" / f"{submission.stem}.json", stored)
 
 
@@ -199,7 +204,8 @@ def _grade_all(
         _store(submission, out)
         with lock:
             done[0] += 1
-            report(f"[{done[0]}/{len(todo)}] {submission.student}: {result.points:g} of {result.out_of:g}{_said(submission)}")
+            said = f"{submission.student}: {result.points:g} of {result.out_of:g}{_said(submission)}"
+            report(printable(f"[{done[0]}/{len(todo)}] {said}"))
 
     pool = ThreadPoolExecutor(max(1, min(workers, len(todo), os.cpu_count() or 1)))
     try:
@@ -252,7 +258,7 @@ def write_grades(submissions: Sequence[Submission], source: NotebookNode, path: 
         notes = " | ".join(filter(None, [submission.trouble, *result.notes]))
         cells = ["" if value is None else f"{value:g}" for value in points]
         totals = [f"{result.points:g}", f"{result.out_of:g}", f"{result.pending:g}"]
-        rows.append([_harmless(submission.student), _harmless(submission.file.name), *totals, *cells, _harmless(notes)])
+        rows.append([_harmless(submission.student), _harmless(writable(submission.file.name)), *totals, *cells, _harmless(notes)])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     with replacing(path) as temporary:

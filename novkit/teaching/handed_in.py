@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 
+from novkit.data.untrusted import is_file
 from novkit.errors import DataError, StoredFileError
+from novkit.files import writable
 from novkit.teaching.grading import Grade
 from novkit.teaching.process import PROJECT
 from novkit.teaching.submission import find_assignment, read_notebook
@@ -36,12 +37,12 @@ class Submission:
 
 
 def load_sources(path: Path | None = None) -> dict[str, NotebookNode]:
-    """Source notebooks by name: those of a folder, one file, or novkit's own. StoredFileError where there are none."""
+    """Source notebooks by name: of a folder, one file, or novkit's own. StoredFileError where none is, DataError for a damaged one."""
     where = SOURCES if path is None else path
-    files = [where] if where.is_file() else sorted(where.glob("*/*.ipynb")) or sorted(where.glob("*.ipynb"))
+    files = [where] if is_file(where) else sorted(where.glob("*/*.ipynb")) or sorted(where.glob("*.ipynb"))
     if not files:
         raise StoredFileError(f"There is no source of an assignment in {where}: run `make assignments`, or name its folder with --source.")
-    return {file.stem: nbformat.read(file, as_version=4) for file in files}
+    return {file.stem: read_notebook(file, "give the source of an assignment with --source") for file in files}
 
 
 def collect(folder: Path, out: Path, names: Path | None) -> list[Submission]:
@@ -54,12 +55,12 @@ def collect(folder: Path, out: Path, names: Path | None) -> list[Submission]:
     if not files:
         raise DataError(f"{folder} holds no notebook: give the folder that the submissions lie in.")
     known = {} if names is None else {row["file"]: row["student"] for row in read_table(names, ("file", "student"))}
-    missing = [name for name in known if not (folder / name).is_file()]
+    missing = [name for name in known if not is_file(folder / name)]
     if missing:
         raise DataError(f"{names} names {missing[0]}, which is not in {folder}: the column file holds paths below that folder.")
     submissions = []
     for file in files:
-        relative = file.relative_to(folder).as_posix()
+        relative = writable(file.relative_to(folder).as_posix())
         if names is not None and relative not in known:
             raise DataError(f"{names} does not say whose {relative} is: add a line for it, or move the file away.")
         submissions.append(Submission(known.get(relative, relative.removesuffix(".ipynb")), file))
@@ -78,16 +79,21 @@ def collect(folder: Path, out: Path, names: Path | None) -> list[Submission]:
 
 
 def read_table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
-    """A CSV with these columns, with comma, semicolon or tab. DataError where one is missing."""
+    """A CSV with these columns, with comma, semicolon or tab. DataError where one is missing or a line has no clear end."""
     try:
+        if path.exists() and not is_file(path):  # a pipe would be waited for
+            raise DataError(f"{path} is no file: give a CSV in UTF-8.")
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        first = text.partition("\n")[0]
+        rows = list(csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=first.count)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read ({error}): give a CSV in UTF-8.") from error
-    first = text.partition("\n")[0]
-    rows = list(csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=first.count)))
     for column in columns:
         if not rows or column not in rows[0]:
             raise DataError(f"{path} has no column {column!r}, or no line below its head: it needs {', '.join(columns)}.")
+        broken = next((row[column] for row in rows if "\n" in (row[column] or "").strip()), None)
+        if broken is not None:
+            raise DataError(f"{path} has more than one line in {broken[:60]!r}, a {column}: look for a quotation mark that is not closed.")
     return [{key.strip(): (value or "").strip() for key, value in row.items() if isinstance(key, str)} for row in rows]
 
 

@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 
 from novkit.errors import DataError, NovkitError, StoredFileError
 from novkit.evaluation import Scores, image_metrics, paired_difference
-from novkit.files import read_json, write_json
+from novkit.files import printable, read_json, write_json
 from novkit.teaching.board import Entry, rank, said, write_board
 from novkit.teaching.budget import Budget
 from novkit.teaching.conditions import Condition, ProjectData, practice_project
@@ -104,7 +104,7 @@ def make_leaderboard(
     def work(submission: Submission) -> Entry:
         entry, is_new = competition.entry(submission, out / "entries" / f"{submission.stem}.json")
         if is_new:
-            report(f"{entry.student}: {said(entry)}")
+            report(printable(f"{entry.student}: {said(entry)}"))
         return entry
 
     with ThreadPoolExecutor(max(1, min(workers, os.cpu_count() or 1))) as pool:
@@ -114,7 +114,7 @@ def make_leaderboard(
         finally:
             competition.close()
     write_board(ranked, competition.baseline_aurocs(), teacher.limits, out)
-    report(f"{out / 'leaderboard.csv'}\n{out / 'leaderboard.html'}")
+    report(printable(f"{out / 'leaderboard.csv'}\n{out / 'leaderboard.html'}", keep="\n"))
     return ranked
 
 

@@ -180,10 +180,11 @@ class Worker:
         """An answer of the worker itself; None for anything else."""
         try:
             answer = json.loads(line)
+            answer = json.loads(json.dumps(answer, ensure_ascii=False).encode(errors="replace"))  # no file can hold lone surrogates
             if answer.pop("token") != self._token:
                 return None
             return {"status": answer["event"]} | answer
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def _send(self, what: dict[str, Any]) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from novkit.data.untrusted import is_file
 from novkit.errors import DataError, SettingsError
+from novkit.files import writable
 from novkit.teaching.marks import grade_id, inside, kind, nbgrader, part, released_text
 
 LARGEST = 20_000_000  # bytes of a submission
@@ -39,21 +41,24 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def read_notebook(path: Path) -> NotebookNode:
-    """A notebook of format 4. DataError in a sentence for what is none."""
+def read_notebook(path: Path, mend: str = "hand in the .ipynb file itself") -> NotebookNode:
+    """A notebook of format 4, whose text can be written. DataError in a sentence for what is none. mend: what its reader can do."""
+    name = writable(path.name)
+    if not is_file(path):  # a pipe would be waited for
+        raise DataError(f"{name} is no file that can be read: {mend}.")
     try:
         if path.stat().st_size > LARGEST:
-            raise DataError(f"{path.name} has {path.stat().st_size / 1e6:.0f} MB: hand it in without outputs (Kernel → Restart and clear).")
+            raise DataError(f"{name} has {path.stat().st_size / 1e6:.0f} MB: hand it in without outputs (Kernel → Restart and clear).")
         notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
         cells = [(cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells]
     except DataError:
         raise
     except Exception as error:  # nbformat, JSON and missing keys each have errors of their own
-        raise DataError(
-            f"{path.name} is not a notebook that can be read ({type(error).__name__}): hand in the .ipynb file itself."
-        ) from error
+        raise DataError(f"{name} is not a notebook that can be read ({type(error).__name__}): {mend}.") from error
     if not all(isinstance(source, str) for _, source, _ in cells):
-        raise DataError(f"{path.name} is not a notebook that can be read: a cell has no text.")
+        raise DataError(f"{name} is not a notebook that can be read, because a cell has no text: {mend}.")
+    for cell in notebook.cells:
+        cell.source = writable(cell.source)
     return notebook
 
 

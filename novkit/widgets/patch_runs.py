@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from novkit.data import load
+from novkit.data.arrays import read_npz
 from novkit.data.splits import split_by_group
 from novkit.errors import DataError, StoredFileError
 from novkit.files import replacing
@@ -62,13 +63,13 @@ class PatchRuns:
         """Read what `save` wrote, by default the grid stored with the reference results; StoredFileError if it is missing or damaged."""
         path = reference_results() / FILE if path is None else Path(path)
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                images = stored["images"]
-                scores = {}
-                for i, (patch, share) in enumerate(stored["runs"].tolist()):
-                    grid = PatchGrid.of(images.shape[1:], int(patch))
-                    scores[(int(patch), share)] = PatchScores(stored[f"scores_{i}"].astype(np.float64), grid)
-                return cls(scores, images, stored["masks"], stored["labels"], str(stored["about"]))
+            stored = read_npz(path)
+            images = stored["images"]
+            scores = {}
+            for i, (patch, share) in enumerate(stored["runs"].tolist()):
+                grid = PatchGrid.of(images.shape[1:], int(patch))
+                scores[(int(patch), share)] = PatchScores(stored[f"scores_{i}"].astype(np.float64), grid)
+            return cls(scores, images, stored["masks"], stored["labels"], str(stored["about"]))
         except Exception as error:  # zip, NumPy and our own checks each have errors of their own
             raise StoredFileError(f"The patch runs {path} cannot be read ({error}): make them with `{_COMMAND}`.") from error
 

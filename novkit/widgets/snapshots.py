@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from novkit.data.arrays import read_npz
 from novkit.distortions.resampling import near_identity
 from novkit.errors import DataError, StoredFileError
 from novkit.files import replacing
@@ -96,8 +97,7 @@ class Snapshots:
     def load(cls, path: str | Path) -> "Snapshots":
         """Read what `save` wrote; StoredFileError if it is missing or damaged."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                values: dict[str, Any] = {f.name: stored[f.name] for f in fields(cls)}
+            values: dict[str, Any] = read_npz(Path(path), [f.name for f in fields(cls)])
             return cls(**(values | {"radius": float(values["radius"]), "exact": bool(values["exact"])}))
         except Exception as error:  # zip, NumPy and our own checks each have errors of their own
             raise StoredFileError(f"The snapshots {path} cannot be read ({error}): record them again.") from error

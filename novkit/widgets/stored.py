@@ -145,13 +145,13 @@ class StoredResults:
         """Stored examples by their row: they are the first test images of each class, which their scores confirm."""
         if run.record.run in self._panels:
             return self._panels[run.record.run]
+        stored = load_examples(self.folder, run.record)
         found: dict[int, Picture] = {}
         self._panels[run.record.run] = found
-        stored = load_examples(self.folder, run.record)
         if stored is None:
             return found
         seen: dict[str, int] = {}
-        for number, (label, score) in enumerate(zip(stored["labels"].astype(str), stored["scores"], strict=True)):
+        for number, (label, score) in enumerate(zip(stored["labels"], stored["scores"], strict=True)):
             rows = np.flatnonzero(run.scores.condition.astype(str) == label)
             place = seen.get(label, 0)
             seen[label] = place + 1

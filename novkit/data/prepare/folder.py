@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from novkit.data.folder import own_groups, read_labels, read_mask, read_row, stamp
+from novkit.data.folder import name_of, own_groups, read_labels, read_mask, read_row, stamp
 from novkit.data.prepare import Collection, Files, Recipe, recipes
 from novkit.data.reading import in_parallel, with_channels
 from novkit.data.store import Sample
@@ -31,13 +31,13 @@ def folder_recipe(folder: str | Path, name: str | None = None) -> Recipe:
     table = read_labels(folder / "labels.csv")
     return Recipe(
         name=name,
-        title=f"images listed in {folder.name}/labels.csv",
+        title=f"images listed in {name_of(folder)}/labels.csv",
         needs="there is no labels.csv",
         collect=partial(_collect, folder),
         options={"size": None, "channels": None},
         normal="",
         groups=f"{'As labels.csv says' if 'group' in table.columns else 'Every image is its own'}; exact duplicates share a group.",
-        source=f"Images listed in {folder.name}/labels.csv.",
+        source=f"Images listed in {name_of(folder)}/labels.csv.",
         licence="As their owner states.",
         stamp=stamp(folder, table, masks=True),
     )
