@@ -133,7 +133,9 @@ def _growth(run: dict, device: str, folder: Path) -> list[str]:
             memory = f"{line[0]['memory']:,.0f} … {line[-1]['memory']:,.0f}"
             rows.append(f"| {title} | {method} | {ends} | {_exponent(line, 'fit')} | {_exponent(line, 'score')} | {memory} |")
         picture = folder / "docs" / "images" / f"growth_{axis}_{device}.png"
-        growth_figure(here, title).write_image(picture, width=1000, height=380, scale=2)
+        figure = growth_figure(here, title)
+        figure.update_layout(paper_bgcolor="white", plot_bgcolor="white", font_color="black")  # a page may be dark
+        figure.write_image(picture, width=1000, height=380, scale=2)
         pictures.append(
             f"![Seconds and memory against {title}, one line a method, on logarithmic axes]({picture.relative_to(folder).as_posix()})"
         )
@@ -183,5 +185,5 @@ def growth_figure(points: list[dict], title: str) -> go.Figure:
     figure.update_xaxes(type="log", title=title, tickvals=places, ticktext=[f"{at:,}" for at in places])
     for column, names in ((1, ("fit", "score")), (2, ("memory",))):
         values = np.log10([point[name] for point in points for name in names])  # whole decades: a flat line shall look flat
-        figure.update_yaxes(type="log", dtick=1, range=[np.floor(values.min()), np.ceil(values.max())], col=column)
+        figure.update_yaxes(type="log", dtick=1, range=[np.floor(values.min() - 0.1), np.ceil(values.max() + 0.1)], col=column)
     return finish(figure, title="", alt=f"Seconds of fitting and scoring, and peak memory, against {title}, one line a method", height=380)
