@@ -161,7 +161,7 @@ def _exponent(line: list[dict], what: str) -> str:
     if len(line) < 2 or line[-1][what] < 0.05:
         return "–"
     (x0, y0), (x1, y1) = ((point["at"], point[what]) for point in line[-2:])
-    return f"{np.log(y1 / y0) / np.log(x1 / x0):.2f}"
+    return f"{np.log(y1 / y0) / np.log(x1 / x0):.2f}".replace("-", "−")
 
 
 def growth_figure(points: list[dict], title: str) -> go.Figure:

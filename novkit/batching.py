@@ -19,8 +19,7 @@ from novkit.seeding import seed_for, torch_generator
 class Step:
     """Where in training we are, all counted from 0. A validation, or the hook before an epoch, has step −1.
 
-    keeps: whether a loss may keep what it computed for the next optimiser's: only where one process takes a batch in one piece. Several
-    processes exchange their running statistics between the two, which leaves a kept graph stale.
+    keeps: whether a loss may keep what it computed for the next optimiser's: only where a batch is taken in one piece.
     """
 
     seed: int

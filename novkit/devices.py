@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
-from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env, patch_environment
+from accelerate.utils import parse_flag_from_env, patch_environment
 from torch import nn
 
 from novkit.errors import SettingsError
@@ -54,11 +54,7 @@ def own_accelerator(device: str | torch.device = "auto", precision: str = "auto"
         for state in shared:
             state.clear()
         with patch_environment(**variables):
-            accelerator = Accelerator(
-                cpu=chosen.type == "cpu",
-                mixed_precision=precision,
-                kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-            )
+            accelerator = Accelerator(cpu=chosen.type == "cpu", mixed_precision=precision)
         yield accelerator
     finally:
         for state, old in zip(shared, before, strict=True):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, broadcast_object_list
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -18,8 +17,9 @@ from novkit.batching import Batches
 from novkit.batching import Step as Step
 from novkit.checkpoints import Checkpoint, CheckpointFolder, fingerprint, restore_optimizer
 from novkit.devices import IMPLEMENTATION, own_accelerator, own_random_state
-from novkit.errors import NovkitError, SettingsError, TrainingError
+from novkit.errors import SettingsError, TrainingError
 from novkit.memory import memory_kept
+from novkit.processes import add_gradients, check_alike, first_finds, share_state
 from novkit.progress import progress_bar
 
 
@@ -124,7 +124,7 @@ def train(
     with own_accelerator(device, settings.precision) as accelerator, own_random_state(accelerator.device):
         modules = objective.modules
         modules.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions are faster so, on CPUs and GPUs alike
-        loss_of = accelerator.prepare(_Loss(objective))
+        loss_of = accelerator.prepare_model(_Loss(objective), evaluation_mode=True)  # autocast; we exchange gradients ourselves
         optimizers = objective.optimizers()
         batches = Batches(images, settings.batch_size, accelerator, seed, settings.least_steps)
         run = _describe(objective, optimizers, images, val_images, settings, seed)
@@ -133,6 +133,8 @@ def train(
         if checkpoints is not None and (found := checkpoints.read()) is not None:
             state = found
             _restore(state, modules, optimizers, accelerator.device)
+        apart = f"Not every process sees the checkpoints in {folder}: put the folder on a disk that all share, or choose a new one."
+        check_alike(state.epoch, accelerator, apart)
         written = time.monotonic()
         bar = progress_bar(
             total=settings.epochs * len(batches),
@@ -186,6 +188,7 @@ def _train_epoch(
     before.seed_layers()
     with torch.no_grad():
         objective.begin_epoch(before.epoch, batches.images, before)
+    share_state(objective.modules, accelerator)
     objective.modules.train()
     weights = {name: [p for group in o.param_groups for p in group["params"] if p.requires_grad] for name, o in optimizers.items()}
     totals: dict[str, Tensor] = {}
@@ -193,6 +196,7 @@ def _train_epoch(
         step.seed_layers()
         for name, optimizer in optimizers.items():
             values = _gradients(loss_of, name, optimizer, weights[name], x, step, share, batches, accelerator)
+            add_gradients(weights[name], accelerator)
             if gradient_clip is not None:
                 accelerator.clip_grad_norm_(weights[name], gradient_clip)
             optimizer.step()
@@ -220,21 +224,19 @@ def _gradients(
     batches: Batches,
     accelerator: Accelerator,
 ) -> dict[str, Tensor]:
-    """The gradients of one optimiser's loss on a batch, in as many pieces as the device's memory asks for; returns the recorded values."""
+    """The gradients of one optimiser's loss on this process's share of a batch, times the share, in as many pieces as its device's memory
+    asks for; returns the recorded values."""
 
     def in_pieces(pieces: int) -> dict[str, Tensor]:
         values: dict[str, Tensor] = {}
         for number, part in enumerate(x.tensor_split(pieces)):
-            here = replace(step, piece=number, keeps=accelerator.num_processes == 1 and pieces == 1)
+            here = replace(step, piece=number, keeps=pieces == 1)
             if number:
                 here.seed_layers()
             found, of_batch = loss_of(name, part, here), len(part) / len(x)
             if number == 0:
                 optimizer.zero_grad()
-            if accelerator.num_processes == 1:
-                accelerator.backward(found["loss"] * of_batch, inputs=weights)  # no gradient for the other optimisers' weights
-            else:  # gradients are averaged over processes: `share` makes that the mean over the whole batch
-                accelerator.backward(found["loss"] * (of_batch * share * accelerator.num_processes))
+            accelerator.backward(found["loss"] * (of_batch * share), inputs=weights)  # no gradient for the other optimisers' weights
             for key, value in found.items():
                 values[key] = values.get(key, 0.0) + value.detach() * of_batch
         return values
@@ -244,36 +246,29 @@ def _gradients(
         try:
             return in_pieces(pieces)
         except torch.OutOfMemoryError as error:
-            if accelerator.num_processes > 1:
-                raise TrainingError("A batch does not fit into the memory of a process's device: lower batch_size.") from error
             ran_out = error.with_traceback(None)  # its frames hold what the attempt computed
         batches.halve(len(x), pieces, ran_out)
 
 
 def _validate(objective: Objective, images: np.ndarray, step: Step, accelerator: Accelerator) -> dict[str, Any]:
-    """The objective's held-out values, as the main process finds them: "val_…". What it raises there, every process raises."""
+    """The objective's held-out values, as the first process finds them with the state that all have then: "val_…"."""
     objective.modules.eval()
-    if accelerator.num_processes > 1:
-        broadcast(list(objective.modules.buffers()))  # running statistics differ between processes
-    found: list[Any] = [None, None]
-    if accelerator.is_main_process:
+    share_state(objective.modules, accelerator)
+
+    def held_out() -> dict[str, Any]:
         step.seed_layers()
-        try:
-            with torch.inference_mode():
-                values = {key: float(value) for key, value in objective.validate(images, step).items()}
-            found[0] = {f"val_{key}": value if math.isfinite(value) else None for key, value in values.items()}
-        except NovkitError as error:
-            found[1] = error
-    row, raised = broadcast_object_list(found)
-    if raised is not None:
-        raise raised
+        with torch.inference_mode():
+            values = {key: float(value) for key, value in objective.validate(images, step).items()}
+        return {f"val_{key}": value if math.isfinite(value) else None for key, value in values.items()}
+
+    row: dict[str, Any] = first_finds(held_out, accelerator)
     if row.get("val_loss") is None:
         raise TrainingError(f"The validation loss of epoch {step.epoch} is not finite: lower the learning rate, or set gradient_clip.")
     return row
 
 
 class _Loss(nn.Module):
-    """The objective's loss as a module's forward, so that Accelerate can put autocast and gradient averaging around it."""
+    """The objective's loss as a module's forward, so that Accelerate can put autocast around it."""
 
     def __init__(self, objective: Objective) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Training that was stopped goes on with the same bits; kills and several processes are subprocesses of this file."""
+"""Training that was stopped goes on with the same bits; what is killed is a subprocess of this file."""
 
 import json
 import os
@@ -15,10 +15,8 @@ from torch import nn
 
 from novkit.checkpoints import restore_optimizer
 from novkit.devices import adam
-from novkit.errors import SettingsError, StoredFileError, TrainingError
-from novkit.images import batches
-from novkit.seeding import seeded
-from tests.toy_training import IMAGES, Adversarial, Denoising, assert_same, run, weights, without_seconds
+from novkit.errors import SettingsError, StoredFileError
+from tests.toy_training import IMAGES, Denoising, assert_same, run, weights, without_seconds
 
 # ---- checkpoints -------------------------------------------------------------------------------------------------
 
@@ -181,24 +179,16 @@ def kill_again_and_again(folder):
     print(f"kills={kills}")
 
 
-def run_this_file(*arguments, launcher=(sys.executable,), **variables):
-    done = subprocess.run(
-        [*launcher, __file__, *map(str, arguments)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])} | variables,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_again_and_again_ends_with_the_same_bits(tmp_path):
     (tmp_path / "killed").mkdir()
-    out = run_this_file("kill", tmp_path)
-    assert int(out.split("kills=")[1]) >= 4
+    variables = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, __file__, str(tmp_path)], env=os.environ | variables, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split("kills=")[1]) >= 4
     with np.load(tmp_path / "killed.npz") as killed, np.load(tmp_path / "whole.npz") as whole:
         assert_same(dict(killed), dict(whole))
     last = f"epoch_{EPOCHS - 1:04d}/state.json"
@@ -208,66 +198,8 @@ def test_killed_again_and_again_ends_with_the_same_bits(tmp_path):
     assert not list((tmp_path / "killed").glob(".*"))
 
 
-class Alone(Adversarial):
-    """Two optimisers, no batch statistics: what several processes compute must be what one does."""
-
-    def __init__(self):
-        self.modules = nn.ModuleDict({"d": seeded(0, "d", lambda: nn.Linear(64, 1)), "r": seeded(0, "r", lambda: nn.Linear(64, 64))})
-        self.calls, self.gradients = [], []
-
-    def loss(self, optimizer, images, step):
-        x = images.flatten(1)
-        if optimizer == "discriminator":
-            return super().loss(optimizer, images, step)
-        return {"loss": (self.modules["r"](x) - x).square().mean() - 0.1 * self.modules["d"](self.modules["r"](x)).mean()}
-
-    def validate(self, images, step):
-        x = torch.cat([x.flatten(1) for x in batches(images, 4)])
-        return {"loss": float((self.modules["r"](x) - x).square().mean())}
-
-
-TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-
-
-@pytest.mark.slow
-def test_two_processes_do_what_one_does(tmp_path):
-    run_this_file("share", tmp_path, launcher=TWO, ACCELERATE_USE_CPU="true")
-    alone = Alone()
-    history = run(alone, batch_size=8, gradient_clip=1.0)
-    for rank in "01":
-        with np.load(tmp_path / f"{rank}.npz") as found:
-            for key, value in weights(alone).items():
-                np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-6)
-            np.testing.assert_allclose(found["losses"], [row["reconstructor_loss"] for row in history.epochs], rtol=1e-4)
-
-
-class GivesUp(Alone):
-    """Raises where it validates, which only the first process does."""
-
-    def validate(self, images, step):
-        raise TrainingError("The network has collapsed: lower lr.")
-
-
-@pytest.mark.slow
-def test_two_processes_both_learn_that_one_has_given_up(tmp_path):
-    run_this_file("give up", tmp_path, launcher=TWO, ACCELERATE_USE_CPU="true")
-    assert [(tmp_path / f"{rank}.txt").read_text() for rank in "01"] == ["The network has collapsed: lower lr."] * 2
-
-
 if __name__ == "__main__":
-    task, place = sys.argv[1], Path(sys.argv[2])
-    if task == "give up":
-        try:
-            run(GivesUp(), batch_size=8)
-        except TrainingError as error:
-            (place / f"{os.environ['RANK']}.txt").write_text(str(error))
-        run(Alone(), batch_size=8)  # as another attempt would: the processes are still in step
-    elif task == "kill":
-        kill_again_and_again(place / "killed")
-        torch.set_num_threads(1)
-        train_for_kills(place / "whole", slow=0.0)
-    else:
-        for _ in range(2):  # the second time it is loaded
-            both = Alone()
-            history = run(both, batch_size=8, gradient_clip=1.0, folder=place / "run")
-        np.savez(place / f"{os.environ['RANK']}.npz", losses=[row["reconstructor_loss"] for row in history.epochs], **weights(both))
+    place = Path(sys.argv[1])
+    kill_again_and_again(place / "killed")
+    torch.set_num_threads(1)
+    train_for_kills(place / "whole", slow=0.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from novkit.errors import SettingsError, StoredFileError
-from novkit.experiments.ablation import ABLATED, DEFAULT
+from novkit.experiments.ablation import DEFAULT
 from novkit.files import replacing
 from novkit.published import beside_ours
 from novkit.results import METHODS, SETUPS, UPPER_BOUND, Record, auroc_intervals, load_results, summary
@@ -75,10 +75,7 @@ def intervals_table(records: Sequence[Record], folder: str | Path) -> str:
 
 
 def variants_table(records: Sequence[Record], command: str) -> str:
-    """AUROC of each variant of a method (rows) and data set (columns), the method as it is first.
-
-    `novkit reproduce` makes no variants: where `command` is one, and these are an ablation's, the note names `novkit ablate`.
-    """
+    """AUROC of each variant of a method (rows) and data set (columns), the method as it is first."""
     table = summary(records)
     columns = list(dict.fromkeys(table["dataset"]))
     lines = [_row("AUROC", *(markdown_text(_spaced(name)) for name in columns)), _rule(len(columns))]
@@ -86,10 +83,6 @@ def variants_table(records: Sequence[Record], command: str) -> str:
     for variant in sorted(names, key=bool):
         row = {line["dataset"]: _cell(line, "auroc", False) for line in table[table["variant"] == variant].to_dict("records")}
         lines.append(_row(markdown_text(variant or DEFAULT), *(row.get(name, "–") for name in columns)))
-    method, changed = records[0].method, set(names) - {""}
-    if command.startswith("novkit reproduce") and changed and changed <= {ablation.name for ablation in ABLATED.get(method, ())}:
-        made = round(records[0].n_train * 5 / 3)  # healthy slices, three fifths of them for training
-        command = f"novkit ablate {method} --seeds {len({record.seed for record in records})} --images {made}"
     return "\n\n".join(["\n".join(lines), _note(records, command, best=False)])
 
 

@@ -6,6 +6,7 @@ from html import escape
 import pandas as pd
 
 from novkit.evaluation import Interval
+from novkit.experiments.ablation import ABLATED
 from novkit.experiments.plans import REPRODUCED
 from novkit.figures.style import method_look
 from novkit.report.findings import EMBEDDED
@@ -57,6 +58,10 @@ def command_text(records: Sequence[Record]) -> str:
     """
     profile, datasets = records[0].profile, {r.dataset for r in records}
     seeds, methods = len({r.seed for r in records}), [m for m in METHODS if any(r.method == m for r in records)]
+    variants = {r.variant for r in records} - {""}
+    if variants and len(methods) == 1 and variants <= {ablation.name for ablation in ABLATED.get(methods[0], ())}:
+        made = round(records[0].n_train * 5 / 3)  # healthy slices, three fifths of them for training
+        return f"novkit ablate {methods[0]} --seeds {seeds} --images {made}"
     chosen = [] if set(methods) == set(REPRODUCED) else [f"--method {m}" for m in methods]
     words = ["novkit reproduce", f"--profile {profile}", f"--seeds {seeds}", *chosen]
     if not datasets <= set(EMBEDDED):
