@@ -1,10 +1,11 @@
 """What is installed, on which machine, and which data are ready: text to paste into a question."""
 
-import os
 import platform
 import shutil
 from importlib import metadata
 from pathlib import Path
+
+from novkit.cores import available_cores
 
 PACKAGES = (
     ("torch", "torchvision", "accelerate", "scikit-learn", "numpy", "scipy", "pandas", "nilearn", "nibabel", "pydicom", "pillow"),
@@ -29,7 +30,7 @@ def report() -> tuple[str, bool]:
     ]
     memory = psutil.virtual_memory()
     free = shutil.disk_usage(Path.cwd()).free
-    lines.append(f"{os.cpu_count()} CPU cores, {memory.total / 2**30:.0f} GiB memory, {free / 2**30:.0f} GiB free disk here")
+    lines.append(f"{available_cores()} CPU cores, {memory.total / 2**30:.0f} GiB memory, {free / 2**30:.0f} GiB free disk here")
     problems = []
     lines += ["", "packages"]
     for package in (p for row in PACKAGES for p in row):

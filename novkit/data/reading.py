@@ -1,7 +1,6 @@
 """Reading image files: bounded, upright, and with errors that name the file."""
 
 import mmap
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
+from novkit.cores import available_cores
 from novkit.data.formats import MAX_PIXELS, check_scans, read_dicom
 from novkit.data.untrusted import is_file, reading
 from novkit.errors import DataError
@@ -95,7 +95,7 @@ def centre_square(array: np.ndarray) -> np.ndarray:
 def in_parallel(read: Callable[[Any], T], items: Iterable[Any]) -> Iterator[T]:
     """`read` of every item, in order, by several threads; only some results wait at a time, so the items may exceed memory."""
     items = iter(items)
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(8, available_cores())) as pool:
         try:
             while batch := list(islice(items, 64)):
                 yield from pool.map(read, batch)

@@ -17,6 +17,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
+from novkit.cores import available_cores
 from novkit.data.dataset import ImageDataset
 from novkit.devices import pick_device
 from novkit.errors import TrainingError
@@ -54,11 +55,6 @@ def run_jobs(
     if pending:
         arrange_records(folder, records)
     return records
-
-
-def available_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run_in_a_row(jobs: Sequence[Job], folder: Path, device: str, progress: bool) -> None:

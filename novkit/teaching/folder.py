@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from novkit.cores import available_cores
 from novkit.errors import DataError, NovkitError, StoredFileError
 from novkit.files import printable, read_json, replacing, writable, write_json
 from novkit.teaching.feedback import feedback_page
@@ -207,7 +207,7 @@ def _grade_all(
             said = f"{submission.student}: {result.points:g} of {result.out_of:g}{_said(submission)}"
             report(printable(f"[{done[0]}/{len(todo)}] {said}"))
 
-    pool = ThreadPoolExecutor(max(1, min(workers, len(todo), os.cpu_count() or 1)))
+    pool = ThreadPoolExecutor(max(1, min(workers, len(todo), available_cores())))
     try:
         for future in [pool.submit(work, item) for item in todo]:
             future.result()

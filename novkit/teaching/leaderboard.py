@@ -6,7 +6,6 @@ the labels stay here, where the scores are measured.
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from nbformat import NotebookNode
 
+from novkit.cores import available_cores
 from novkit.errors import DataError, NovkitError, StoredFileError
 from novkit.evaluation import Scores, image_metrics, paired_difference
 from novkit.files import printable, read_json, write_json
@@ -107,7 +107,7 @@ def make_leaderboard(
             report(printable(f"{entry.student}: {said(entry)}"))
         return entry
 
-    with ThreadPoolExecutor(max(1, min(workers, os.cpu_count() or 1))) as pool:
+    with ThreadPoolExecutor(max(1, min(workers, available_cores()))) as pool:
         try:
             report(f"model solution, not on the board: {said(pool.submit(competition.solve).result())}")
             ranked = rank(list(pool.map(work, submissions)))
