@@ -165,6 +165,7 @@ def train(
     from novkit.devices import is_main_process
     from novkit.files import alone
     from novkit.methods import make_detector
+    from novkit.processes import leave
 
     dataset = _load(data, size, where, seed)
     split = split_by_group(dataset, normal or [dataset.normal], seed=seed)
@@ -176,6 +177,7 @@ def train(
     with alone(workdir, "run") if is_main_process() else nullcontext():
         parts = (np.asarray(images[part]) for part in (split.train, split.calibration, split.threshold))
         detector.fit(next(parts), next(parts), X_threshold=next(parts))
+        leave()
         if not is_main_process():
             return
         detector.save(out)

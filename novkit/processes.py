@@ -48,6 +48,15 @@ def check_alike(number: int, accelerator: Accelerator, sentence: str) -> None:
             raise SettingsError(sentence)
 
 
+def leave() -> None:
+    """Part from the others, if there are any: each process calls it when nothing is left to exchange.
+
+    A process that ends without may be aborted on its way out, though all its work is done.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def _as_one(tensors: list[Tensor], exchange: Callable[[Tensor], Tensor]) -> None:
     """Exchange tensors in place as one message, whatever their layout in memory."""
     flat = exchange(torch.cat([tensor.reshape(-1) for tensor in tensors]))

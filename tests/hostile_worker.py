@@ -96,6 +96,7 @@ class Worker:
             self.folder.mkdir(parents=True, exist_ok=True)
             command = [sys.executable, "-X", "faulthandler", "-m", "tests.hostile_worker", self.readers, str(self.folder)]
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default", "NOVKIT_CACHE": str(self.folder / "cache")}
+            environment["TQDM_DISABLE"] = "1"  # a bar, shown where the machine is slow, is no warning
             pipe = subprocess.PIPE
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment)
             assert self.process.stdout is not None

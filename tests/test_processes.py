@@ -12,6 +12,7 @@ from torch import nn
 
 from novkit.errors import NovkitError, TrainingError
 from novkit.images import batches
+from novkit.processes import leave
 from novkit.seeding import seeded
 from tests.toy_training import Adversarial, Denoising, run, weights
 
@@ -87,6 +88,7 @@ def main(place: Path) -> None:
     run(Alone(), epochs=1, batch_size=8, folder=place / "disk-0")  # only the first writes
     (place / f"apart-{rank}.txt").write_text(what_it_says(Alone(), epochs=1, folder=place / f"disk-{rank}"))
     run(Alone(), batch_size=8)  # as another attempt would: the processes are still in step
+    leave()
 
 
 @pytest.fixture(scope="module")
