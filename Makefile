@@ -26,7 +26,7 @@ $(VENV)/installed.txt: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip freeze > $@
 
 $(VENV)/installed-dev.txt: $(VENV)/installed.txt
-	$(INSTALL) ".[notebooks,teach,dev]"
+	$(INSTALL) ".[notebooks,teach,benchmarks,dev]"
 	@$(BIN)/python -m pip freeze > $@
 
 reproduce: install

@@ -54,7 +54,7 @@ def run(device: Device = "auto", only: Annotated[str, typer.Option(help="Cases w
                 keep(name, measured)
         except ImportError as error:
             found["transformations"] = {}
-            print(f"without ImageMagick ({error}): pip install wand, and install the system's ImageMagick")
+            print(f"without ImageMagick ({error}): pip install novkit[benchmarks], and install the system's ImageMagick")
     write_json(file, found)
     print(f"written: {file}")
 

@@ -1,7 +1,7 @@
 """Against the published way: the eight transformations by ImageMagick, and the published training step of TEND's stage 2.
 
 ImageMagick is called through Wand, in memory; the JPEG that the published code writes is left out on both sides. Wand and ImageMagick are
-needed for this comparison alone: `pip install wand`, and the system's ImageMagick 6 or 7.
+needed for this comparison alone: `pip install novkit[benchmarks]`, and the system's ImageMagick 6 or 7.
 """
 
 import os

@@ -21,7 +21,7 @@ def add_gradients(weights: Iterable[nn.Parameter], accelerator: Accelerator) -> 
 
 
 def share_state(modules: nn.Module, accelerator: Accelerator) -> None:
-    """Every process takes the weights and the buffers (running statistics, centres) of the first."""
+    """Every process takes the weights and the buffers (running statistics, centres; numbers with a point alone) of the first."""
     if accelerator.num_processes > 1:
         _as_one([value for value in modules.state_dict().values() if value.is_floating_point()], broadcast)
 

@@ -4,6 +4,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,11 +163,9 @@ def train(
                     state.best = {key: value.detach().clone() for key, value in modules.state_dict().items()}
                 bar.set_postfix(val_loss=f"{row['val_loss']:.4g}", best=f"{state.best_loss:.4g}", refresh=False)
                 due = time.monotonic() - written >= settings.checkpoint_seconds or epoch == settings.epochs - 1
-                if checkpoints is not None and due and accelerator.is_main_process:
-                    state.weights = modules.state_dict()
-                    state.optimizers = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
-                    checkpoints.write(state)
-                    written = time.monotonic()
+                if checkpoints is not None:
+                    write = partial(_write, checkpoints, state, modules, optimizers, due)
+                    written = time.monotonic() if first_finds(write, accelerator) else written
         modules.load_state_dict(state.best)
         modules.eval()
         accelerator.wait_for_everyone()
@@ -304,6 +303,15 @@ def _describe(
 def _groups(optimizer: Optimizer) -> list[dict[str, Any]]:
     groups = optimizer.state_dict()["param_groups"]
     return [{name: value for name, value in group.items() if name not in IMPLEMENTATION} for group in groups]
+
+
+def _write(checkpoints: CheckpointFolder, state: Checkpoint, modules: nn.ModuleDict, optimizers: dict[str, Optimizer], due: bool) -> bool:
+    """Write a checkpoint where one is due; returns whether it was."""
+    if due:
+        state.weights = modules.state_dict()
+        state.optimizers = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
+        checkpoints.write(state)
+    return due
 
 
 def _restore(state: Checkpoint, modules: nn.ModuleDict, optimizers: dict[str, Optimizer], device: torch.device) -> None:

@@ -38,7 +38,7 @@ def main(words: list[str]) -> int:
     python = [str(FOLDER / ("Scripts" if os.name == "nt" else "bin") / "python"), "-m"]
     install = [*python, "pip", "install", "--disable-pip-version-check", "--constraint", str(pins)]
     # Python 3.11's venv brings a setuptools that is too old to build novkit, which a test does
-    subprocess.run([*install, "--upgrade", "setuptools", "--editable", f"{PROJECT}[notebooks,teach,dev]", *oldest()], check=True)
+    subprocess.run([*install, "--upgrade", "setuptools", "--editable", f"{PROJECT}[notebooks,teach,benchmarks,dev]", *oldest()], check=True)
     test = [*python, "pytest", "-p", "tests.campaign", "-m", "not long", *words]
     return subprocess.run(test, cwd=PROJECT, env=os.environ | {"NOVKIT_RELIABILITY": str(RECORDS)}).returncode
 

@@ -23,9 +23,10 @@ FOLDER = PROJECT / "build" / "reliability"
 OWN = f"torch-{metadata.version('torch')}"
 PAGE = PROJECT / "RELIABILITY.md"
 TOPICS = {
-    "Faults": "Killed processes, full disks, folders that may not be written, two runs at once. A kill is SIGKILL, at a moment drawn at "
-    "random from the whole length of an undisturbed run; the same command is then started again until it comes through, and what it leaves "
-    "is compared with what the undisturbed run left.",
+    "Faults": "Killed processes, full disks, folders that may not be written, two runs at once. Half of the kills (SIGKILL) come at a "
+    "moment drawn at random from the whole length of an undisturbed run, half at one of its file operations, which take no time to be hit "
+    "by chance; the same command is then started again until it comes through, and what it leaves is compared with what the undisturbed "
+    "run left.",
     "Untrusted files": "Damaged and hostile files. The only good ends are the content as it is, or one sentence of novkit's own.",
     "Properties": "What must hold for any input, tried on drawn ones: shapes, dtypes, sizes, NaN and infinity, ties, empty sets. The same "
     "ones are drawn at every run.",

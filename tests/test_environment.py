@@ -35,7 +35,7 @@ def test_every_dependency_is_pinned_at_a_version_it_allows():
 
 
 def test_extras_are_the_documented_ones():
-    assert set(PROJECT["optional-dependencies"]) == {"notebooks", "teach", "dev"}
+    assert set(PROJECT["optional-dependencies"]) == {"notebooks", "teach", "benchmarks", "dev"}
     notebooks = {Requirement(text).name for text in PROJECT["optional-dependencies"]["notebooks"]}
     assert {"jupyterlab", "ipywidgets", "anywidget"} <= notebooks
     assert {"nbgrader", "voila"} <= {Requirement(text).name for text in PROJECT["optional-dependencies"]["teach"]}

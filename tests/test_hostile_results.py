@@ -94,9 +94,10 @@ def test_examples_that_cannot_be_shown(folder, name, number):
 
 
 @pytest.mark.filterwarnings("error")
-def test_maps_too_high_for_their_type_are_shown(folder):
+@pytest.mark.parametrize("value", [np.float16(np.inf), np.float64(1e300), np.int8(7)], ids=["float16", "float64", "int8"])
+def test_maps_too_high_for_their_type_are_shown(folder, value):
     """float16 ends at 65504, and novelty has no unit."""
-    np.savez(only(folder / "examples"), **(panel(SCORES) | {"maps": np.full((4, 16, 16), np.inf, np.float16)}))
+    np.savez(only(folder / "examples"), **(panel(SCORES) | {"maps": np.full((4, 16, 16), value)}))
     write_report(folder, n_resamples=10)
 
 

@@ -29,11 +29,28 @@ def train(method: str, out: Path, *launcher: str) -> None:
     assert done.stdout.count("saved in") == 1  # one process speaks for all
 
 
+TWO = {
+    "torchrun": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+    "accelerate": [
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+    ],
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", SMALL)
 def test_two_processes_train_what_one_trains(method, tmp_path):
     train(method, tmp_path / "one")
-    train(method, tmp_path / "two", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    train(method, tmp_path / "two", "-m", *TWO["accelerate" if method == "autoencoder" else "torchrun"])
     assert {path.name for path in tmp_path.iterdir()} == {"one", "two"}
     one, two = (load_detector(tmp_path / name) for name in ("one", "two"))
     setup = one_vs_rest(load("digits"), "0", seed=0)

@@ -1,20 +1,31 @@
 """What two processes train together is what one trains alone; the two are started once, and this file is what they run."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from novkit.errors import NovkitError, TrainingError
+from novkit.checkpoints import CheckpointFolder
+from novkit.data import load
+from novkit.data.setups import one_vs_rest
+from novkit.errors import NovkitError, StoredFileError, TrainingError
 from novkit.images import batches
+from novkit.methods import make_detector
 from novkit.processes import leave
 from novkit.seeding import seeded
-from tests.toy_training import Adversarial, Denoising, run, weights
+from tests.toy_training import Adversarial, Denoising, run, weights, without_seconds
+
+SMALL = {
+    "patchgan": {"epochs": 6, "width": 4, "discriminator_width": 4},
+    "tend": {"epochs_autoencoder": 2, "epochs": 8, "warmup": 2, "width": 4, "embedding": 16, "least_steps": 1},
+}
 
 
 class Alone(Adversarial):
@@ -53,8 +64,21 @@ class OwnCentre(Denoising):
         super().__init__()
         self.modules["net"].register_buffer("centre", torch.zeros(1))
 
+        self.seen = set()
+
     def begin_epoch(self, epoch, images, step):
         self.modules["net"].centre.fill_(float(os.environ.get("RANK", 0)) + 1)
+
+    def loss(self, optimizer, images, step):
+        self.seen.add(float(self.modules["net"].centre))
+        return super().loss(optimizer, images, step)
+
+
+class Full(CheckpointFolder):
+    """On a disk that is full; only the first process writes."""
+
+    def write(self, checkpoint):
+        raise StoredFileError("The disk is full: make room.")
 
 
 class GivesUp(Alone):
@@ -72,6 +96,13 @@ def what_it_says(objective, **settings):
     return "nothing"
 
 
+def learnt(method):
+    """The epochs of a method's last training on a few digits."""
+    X = one_vs_rest(load("digits"), "0", seed=0).X_train
+    detector = make_detector(method, changes=SMALL[method], seed=0, device="cpu", progress=False)
+    return without_seconds(list(detector.fit(X[:96], X[96:]).history_.values())[-1])
+
+
 def main(place: Path) -> None:
     rank = os.environ["RANK"]
 
@@ -84,9 +115,14 @@ def main(place: Path) -> None:
         keep(name, objective, run(objective, batch_size=8, gradient_clip=1.0, folder=folder))
     objective = OwnCentre()
     keep("statistics", objective, run(objective, batch_size=8))
+    (place / f"centres-{rank}.txt").write_text(str(objective.seen))
     (place / f"collapse-{rank}.txt").write_text(what_it_says(GivesUp()))
+    for method in SMALL:
+        (place / f"{method}-{rank}.json").write_text(json.dumps(learnt(method)))
     run(Alone(), epochs=1, batch_size=8, folder=place / "disk-0")  # only the first writes
     (place / f"apart-{rank}.txt").write_text(what_it_says(Alone(), epochs=1, folder=place / f"disk-{rank}"))
+    with mock.patch("novkit.training.CheckpointFolder", Full):
+        (place / f"full-{rank}.txt").write_text(what_it_says(Alone(), folder=place / "full"))
     run(Alone(), batch_size=8)  # as another attempt would: the processes are still in step
     leave()
 
@@ -123,15 +159,33 @@ def test_a_process_whose_share_does_not_fit_takes_it_in_pieces_and_says_so(two):
 @pytest.mark.slow
 def test_all_hold_the_statistics_of_the_first(two):
     with np.load(two / "statistics-0.npz") as first, np.load(two / "statistics-1.npz") as second:
-        assert first["net.centre"] == second["net.centre"] == 1
+        assert [(two / f"centres-{rank}.txt").read_text() for rank in "01"] == ["{1.0}"] * 2  # from the first step on
         assert set(first) == set(second)
         for key in first:
             np.testing.assert_array_equal(first[key], second[key], err_msg=key)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("method", "loss"), [("patchgan", "reconstructor_loss"), ("tend", "classification")])
+def test_methods_with_draws_and_batch_statistics_of_their_own_learn_alike(two, method, loss):
+    """Losses within 8 % at every epoch; those of training fall by more than that on the way."""
+    both = [json.loads((two / f"{method}-{rank}.json").read_text()) for rank in "01"]
+    assert both[0] == both[1]
+    alone = learnt(method)
+    for column in (loss, "val_loss"):
+        found, expected = ([epoch[column] for epoch in epochs] for epochs in (both[0], alone))
+        np.testing.assert_allclose(found, expected, rtol=0.08, err_msg=column)
+    assert max(alone[-1][loss], both[0][-1][loss]) < 0.85 * alone[0][loss]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "sentence"), [("collapse", "The network has collapsed: lower lr."), ("apart", "Not every process sees the checkpoints")]
+    ("name", "sentence"),
+    [
+        ("collapse", "The network has collapsed: lower lr."),
+        ("apart", "Not every process sees the checkpoints"),
+        ("full", "The disk is full"),
+    ],
 )
 def test_all_learn_what_keeps_them_from_going_on(two, name, sentence):
     assert all((two / f"{name}-{rank}.txt").read_text().startswith(sentence) for rank in "01")

@@ -124,7 +124,7 @@ def _examples(page: Page, folder: Path, records: Sequence[Record]) -> list[str]:
         captions = [f"{label}\n{score:.3g}".replace("\n-", "\n−") for label, score in zip(panel["labels"], panel["scores"], strict=True)]
         note = "First images of each class in the test set, not chosen by score; below each name its novelty score."
         outline = " Blue: the outline of the truth." if "masks" in panel else ""
-        maps = np.clip(panel["maps"].astype(np.float32), -65504, 65504) if "maps" in panel else None  # float16's: beyond is infinity
+        maps = np.clip(panel["maps"], -65504.0, 65504.0).astype(np.float32) if "maps" in panel else None  # float16's: beyond is infinity
         if maps is not None and {"masked", "patch_scores", "reconstructions"} <= panel.keys():
             parts.append(page.figure(_story(METHODS[method], panel, maps, captions), note + outline))
             continue
