@@ -1,4 +1,4 @@
-"""python -m benchmarks run | growth | page"""
+"""python -m benchmarks run | compiled | growth | page"""
 
 from pathlib import Path
 from typing import Annotated
@@ -56,6 +56,21 @@ def run(device: Device = "auto", only: Annotated[str, typer.Option(help="Cases w
             found["transformations"] = {}
             print(f"without ImageMagick ({error}): pip install novkit[benchmarks], and install the system's ImageMagick")
     write_json(file, found)
+    print(f"written: {file}")
+
+
+@app.command()
+def compiled(device: Device = "auto", out: Out = None) -> None:
+    """Time the training steps with torch.compile and without; takes under ten minutes on two cores."""
+    from benchmarks.compiled import measure
+
+    place = pick_device(device)
+    file = _file(out, "compiled", place)
+    found: dict = {"machine": describe(place), "steps": {}}
+    for name, step in measure(place):
+        found["steps"][name] = step
+        write_json(file, found)
+        print(name, flush=True)
     print(f"written: {file}")
 
 

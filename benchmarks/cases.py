@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,16 @@ def some_images(n: int, size: int, channels: int = 1) -> np.ndarray:
 
 def training(make: Callable[[], Objective], device: torch.device, size: int, batch: int) -> Measured:
     """Whole steps of novkit's own loop: batches, transformation or masks, losses, gradients, optimisers; one call is one step."""
-    steps = STEPS.get(device.type, 6)
-    images = some_images(steps * batch, size)
+    seconds = epochs(make, device, size, batch)[UNCOUNTED:]
+    return Measured(Timing(tuple(seconds)), batch, *_of_one_step(make(), some_images(batch, size)))
+
+
+def epochs(make: Callable[[], Objective], device: torch.device, size: int, batch: int) -> list[float]:
+    """Seconds a step in each of EPOCHS epochs."""
+    images = some_images(STEPS.get(device.type, 6) * batch, size)
     settings = LoopSettings(epochs=EPOCHS, batch_size=batch)
     history = train(make(), images, images[:2], settings, seed=0, device=device, progress=False)
-    seconds = tuple(row["seconds"] / row["steps"] for row in history.epochs[UNCOUNTED:])
-    return Measured(Timing(seconds), batch, *_of_one_step(make(), images[:batch]))
+    return [row["seconds"] / row["steps"] for row in history.epochs]
 
 
 def _of_one_step(objective: Objective, images: np.ndarray) -> tuple[int, int]:
@@ -123,28 +128,30 @@ def generating(name: str, n: int) -> Measured:
     return Measured(timed(drawn, repeats=5, warm=1), n)
 
 
+def steps_of_training(device: torch.device) -> dict[str, tuple[Callable[[], Objective], int, int]]:
+    """Every training step that is timed: what is trained, the side of its images, their number."""
+    quick, published = TendSettings.quick(warmup=0, epochs=EPOCHS), TendSettings(warmup=0, epochs=EPOCHS)
+    found: dict[str, tuple[Callable[[], Objective], int, int]] = {
+        "TEND stage 1 step, quick, 64×64": (lambda: tend_stage_1(quick, 64), 64, 32),
+        "TEND stage 2 step, quick, 64×64": (lambda: tend_stage_2(quick, 64), 64, 32),
+        "Patch-GAN step, quick, 64×64": (lambda: patchgan(PatchGanSettings.quick(), 64), 64, 16),
+        "TEND stage 1 step, published, 256×256": (lambda: tend_stage_1(published, 256), 256, 32),
+    }
+    for batch in (32, 512) if device.type == "cuda" else (32,):
+        found[f"TEND stage 2 step, published, 256×256, batch {batch}"] = (lambda: tend_stage_2(published, 256), 256, batch)
+    return found
+
+
 def cases(device: torch.device) -> dict[str, Callable[[], Measured]]:
     """Every case by its name; nothing is measured before it is called."""
     large, largest = (256, 512) if device.type == "cuda" else (64, 256)
-    quick, published = TendSettings.quick(warmup=0, epochs=EPOCHS), TendSettings(warmup=0, epochs=EPOCHS)
-    several = {"cpu": (32,), "cuda": (32, 512)}.get(device.type, (32,))
-    gan_batch = 16
-    found: dict[str, Callable[[], Measured]] = {
+    return {
         "default transformations, 256×256": lambda: transforming(device, 256, 32, distort),
         "sub-pixel warp, 256×256": lambda: transforming(device, 256, 32, near_identity),
-        "TEND stage 1 step, quick, 64×64": lambda: training(lambda: tend_stage_1(quick, 64), device, 64, 32),
-        "TEND stage 2 step, quick, 64×64": lambda: training(lambda: tend_stage_2(quick, 64), device, 64, 32),
-        "Patch-GAN step, quick, 64×64": lambda: training(lambda: patchgan(PatchGanSettings.quick(), 64), device, 64, gan_batch),
-        "TEND stage 1 step, published, 256×256": lambda: training(lambda: tend_stage_1(published, 256), device, 256, 32),
-    }
-    for batch in several:
-        name = f"TEND stage 2 step, published, 256×256, batch {batch}"
-        found[name] = lambda batch=batch: training(lambda: tend_stage_2(published, 256), device, 256, batch)
-    found |= {
+        **{name: partial(training, make, device, size, batch) for name, (make, size, batch) in steps_of_training(device).items()},
         "TEND scoring, quick, 64×64": lambda: scoring(device, "tend", 64, 4 * largest),
         "Autoencoder scoring, quick, 64×64": lambda: scoring(device, "autoencoder", 64, 4 * largest),
         "Patch-GAN scoring, quick, 64×64": lambda: scoring(device, "patchgan", 64, 2 * large),
         "brain generation, 64×64": lambda: generating("brain", 100),
         "skin generation, 64×64": lambda: generating("skin", 100),
     }
-    return found

@@ -32,7 +32,7 @@ class Checkpoint:
     """Everything a run needs to go on after `epoch` (counted from 0) as if it had never stopped.
 
     weights: the modules' state_dict. best: the same at `best_epoch`, the epoch of lowest validation loss in its phase.
-    optimizers: name -> state_dict. history: one JSON-able dictionary per epoch.
+    optimizers: name -> state_dict. history: one JSON-able dictionary per epoch. processes: that trained together.
     There is no random state to keep: every draw is a function of (seed, epoch, step).
     """
 
@@ -43,6 +43,7 @@ class Checkpoint:
     best: Tensors
     optimizers: dict[str, dict[str, Any]]
     history: list[dict[str, Any]] = field(default_factory=list)
+    processes: int = 1
 
 
 class CheckpointFolder:
@@ -76,6 +77,7 @@ class CheckpointFolder:
                 "epoch": checkpoint.epoch,
                 "best_epoch": checkpoint.best_epoch,
                 "best_loss": checkpoint.best_loss,
+                "processes": checkpoint.processes,
                 "digests": digests,
                 "optimizers": optimizers,
                 "history": checkpoint.history,
@@ -113,7 +115,10 @@ class CheckpointFolder:
             if state["format"] != FORMAT:
                 raise SettingsError(f"{path} was written by another version of novkit: choose another folder, or delete this one.")
             self._check_same_run(state["run"])
-            if not (isinstance(state["epoch"], int) and isinstance(state["best_epoch"], int) and isinstance(state["history"], list)):
+            processes = state.get("processes", 1)  # checkpoints of old do not tell
+            if not all(isinstance(n, int) for n in (state["epoch"], state["best_epoch"], processes)) or not isinstance(
+                state["history"], list
+            ):
                 raise StoredFileError(f"The checkpoint {path} is damaged (its epochs are no numbers).")
             parts = {part: _read_tensors(path / f"{part}.safetensors", digest) for part, digest in state["digests"].items()}
             return Checkpoint(
@@ -124,6 +129,7 @@ class CheckpointFolder:
                 best=parts.get("best", parts["weights"]),
                 optimizers=_unflatten(parts["optimizers"], state["optimizers"]),
                 history=state["history"],
+                processes=processes,
             )
         except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError, safetensors.SafetensorError) as error:
             if isinstance(error, NovkitError):

@@ -21,7 +21,7 @@ from novkit.devices import IMPLEMENTATION, own_accelerator, own_random_state
 from novkit.errors import SettingsError, TrainingError
 from novkit.memory import memory_kept
 from novkit.processes import add_gradients, check_alike, first_finds, share_state
-from novkit.progress import progress_bar
+from novkit.progress import progress_bar, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +136,11 @@ def train(
             _restore(state, modules, optimizers, accelerator.device)
         apart = f"Not every process sees the checkpoints in {folder}: put the folder on a disk that all share, or choose a new one."
         check_alike(state.epoch, accelerator, apart)
+        together = accelerator.num_processes
+        if state.processes != together and -1 < state.epoch < settings.epochs - 1 and accelerator.is_main_process:
+            was = f"The number of processes is {together}, and was {state.processes} when {folder} was written"
+            say(f"{was}: random draws and batch statistics differ from here on.")
+        state.processes = together
         written = time.monotonic()
         bar = progress_bar(
             total=settings.epochs * len(batches),

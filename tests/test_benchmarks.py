@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import against, cases, growth, machine, page
+from benchmarks import against, cases, compiled, growth, machine, page
 from benchmarks.cases import training
 from benchmarks.machine import Ceilings
 from benchmarks.timing import counted, timed
@@ -117,8 +117,44 @@ def test_the_page_says_what_was_measured_and_what_was_not(tmp_path):
     assert "| a step | 1,234 | 2.000 | 3.0 | 25% |" in text
     assert "100 GFLOP/s in a large matrix product, 200 in a large convolution" in text
     assert "| drawing | 1,234 | – | – | – |" in text
-    assert text.count("not measured") == len(page.GPU_GOALS)
+    assert text.count("| not measured |") == len(page.GPU_GOALS)
     assert "Not measured. `" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler for torch.compile")
+def test_a_compiled_step_learns_what_ours_learns(monkeypatch):
+    settings = TendSettings.quick(warmup=0, epochs=cases.EPOCHS, width=4, embedding=8)
+    torch.manual_seed(0)
+    plain = cases.tend_stage_2(settings, 16)
+    changed = cases.tend_stage_2(settings, 16)
+    changed.modules.load_state_dict(plain.modules.state_dict())
+    x, t = torch.rand(2, 4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (objective.losses(x, t, "margin") for objective in (plain, compiled.compiled(changed)))
+    torch.testing.assert_close(theirs, ours)
+    monkeypatch.setattr(compiled, "ROUNDS", 1)
+    step = compiled._compared(lambda: cases.tend_stage_2(settings, 16), CPU, 16, 4, "default")
+    assert len(step["plain"]) == len(step["compiled"]) == cases.EPOCHS - cases.UNCOUNTED
+    assert step["first_compiled"] > step["first_plain"] + 0.5  # it was compiled, and anew
+
+
+def test_a_step_that_cannot_be_compiled_is_told_on_the_page(tmp_path, monkeypatch):
+    def fails(*args: object) -> list[float]:
+        raise RuntimeError("no | graph\nfor it")
+
+    monkeypatch.setattr(compiled, "epochs", fails)
+    steps = dict(compiled.measure(torch.device("cuda")))
+    assert len(steps) == 2 * len(cases.steps_of_training(torch.device("cuda")))
+    steps |= {
+        "gains": {"images": 10, "steps": 6, "plain": [2.0] * 5, "compiled": [1.5] * 5, "first_plain": 12.0, "first_compiled": 62.0},
+        "noise": {"images": 10, "steps": 6, "plain": [1, 2, 2, 2, 3], "compiled": [1.5] * 5, "first_plain": 12, "first_compiled": 62},
+    }
+    run = {"compiled_cuda": {"machine": machine.describe(CPU), "steps": steps}}
+    text = page.write_page(json.loads(json.dumps(run)), tmp_path / "BENCHMARKS.md").read_text(encoding="utf-8")
+    assert text.count("| RuntimeError: no / graph for it |") == len(steps) - 2
+    assert "| gains | 5 | 7 | 12.0 | 62.0 | 100 steps |" in text
+    assert "| noise | 5 | 7 | 12.0 | 62.0 | never |" in text
+    assert "CPU: not measured." in text
 
 
 @pytest.mark.parametrize("exponent", [1.0, 2.0])

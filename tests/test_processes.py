@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,8 +85,14 @@ class Full(CheckpointFolder):
 class GivesUp(Alone):
     """Raises where it validates, which only the first process does."""
 
+    def __init__(self, at=0):
+        super().__init__()
+        self.at = at
+
     def validate(self, images, step):
-        raise TrainingError("The network has collapsed: lower lr.")
+        if step.epoch == self.at:
+            raise TrainingError("The network has collapsed: lower lr.")
+        return super().validate(images, step)
 
 
 def what_it_says(objective, **settings):
@@ -117,6 +124,7 @@ def main(place: Path) -> None:
     keep("statistics", objective, run(objective, batch_size=8))
     (place / f"centres-{rank}.txt").write_text(str(objective.seen))
     (place / f"collapse-{rank}.txt").write_text(what_it_says(GivesUp()))
+    what_it_says(GivesUp(at=2), folder=place / "stopped", checkpoint_seconds=0)
     for method in SMALL:
         (place / f"{method}-{rank}.json").write_text(json.dumps(learnt(method)))
     run(Alone(), epochs=1, batch_size=8, folder=place / "disk-0")  # only the first writes
@@ -189,6 +197,22 @@ def test_methods_with_draws_and_batch_statistics_of_their_own_learn_alike(two, m
 )
 def test_all_learn_what_keeps_them_from_going_on(two, name, sentence):
     assert all((two / f"{name}-{rank}.txt").read_text().startswith(sentence) for rank in "01")
+
+
+@pytest.mark.slow
+def test_another_number_of_processes_goes_on_and_says_so(two, tmp_path, capsys):
+    folder = Path(shutil.copytree(two / "stopped", tmp_path / "stopped"))
+    whole, resumed = Alone(), GivesUp(at=99)
+    expected = run(whole, batch_size=8)
+    history = run(resumed, batch_size=8, folder=folder, checkpoint_seconds=0)
+    said = f"The number of processes is 1, and was 2 when {folder} was written"
+    assert capsys.readouterr().err.count(said) == 1
+    assert len(history.epochs) == len(expected.epochs) > 2
+    for key, value in weights(whole).items():
+        np.testing.assert_allclose(weights(resumed)[key], value, rtol=1e-4, atol=1e-6)
+    run(GivesUp(at=99), batch_size=8, folder=folder)  # all is done
+    run(GivesUp(at=99), batch_size=8)
+    assert "number of processes" not in capsys.readouterr().err
 
 
 if __name__ == "__main__":
