@@ -127,7 +127,8 @@ def _compiled(found: dict[str, dict]) -> list[str]:
         if run is None:
             parts.append(f"{device.upper()}: not measured. `python -m benchmarks compiled --device {device}` does.")
             continue
-        rows = ["| | images/s | compiled | first epoch, s | compiled | gains after |", "|---|---:|---:|---:|---:|---:|"]
+        columns = ("step, mode of torch.compile", "images/s", "compiled, images/s", "first epoch, s", "compiled, s", "gains after")
+        rows = [f"| {' | '.join(columns)} |", "|---|---:|---:|---:|---:|---:|"]
         for name, step in run["steps"].items():
             if "error" in step:
                 rows.append(f"| {name} | – | {step['error'].replace('|', '/')} | – | – | – |")
