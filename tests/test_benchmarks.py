@@ -123,7 +123,9 @@ def test_the_page_says_what_was_measured_and_what_was_not(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler for torch.compile")
-def test_a_compiled_step_learns_what_ours_learns(monkeypatch):
+def test_a_compiled_step_learns_what_ours_learns(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)  # no processes beside this one
     settings = TendSettings.quick(warmup=0, epochs=cases.EPOCHS, width=4, embedding=8)
     torch.manual_seed(0)
     plain = cases.tend_stage_2(settings, 16)
