@@ -1,7 +1,7 @@
 """What is timed: transformations, training steps, scoring and data generation, each with the images it handles a call."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from novkit.training import LoopSettings, Objective, train
 
 STEPS = {"cpu": 6, "cuda": 40}  # of an epoch, and seven epochs are run
 EPOCHS, UNCOUNTED = 7, 2
+COMPILED = ", compiled transformations"
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,15 @@ def some_images(n: int, size: int, channels: int = 1) -> np.ndarray:
 # ---- training steps --------------------------------------------------------------------------------------------------
 
 
-def training(make: Callable[[], Objective], device: torch.device, size: int, batch: int) -> Measured:
-    """Whole steps of novkit's own loop: batches, transformation or masks, losses, gradients, optimisers; one call is one step."""
+def training(
+    make: Callable[[], Objective], device: torch.device, size: int, batch: int, counted_as: Callable[[], Objective] | None = None
+) -> Measured:
+    """Whole steps of novkit's own loop: batches, transformation or masks, losses, gradients, optimisers; one call is one step.
+
+    counted_as: makes an objective that computes the same by operations that can be counted, where those of `make` are compiled.
+    """
     seconds = epochs(make, device, size, batch)[UNCOUNTED:]
-    return Measured(Timing(tuple(seconds)), batch, *_of_one_step(make(), some_images(batch, size)))
+    return Measured(Timing(tuple(seconds)), batch, *_of_one_step((counted_as or make)(), some_images(batch, size)))
 
 
 def epochs(make: Callable[[], Objective], device: torch.device, size: int, batch: int) -> list[float]:
@@ -138,17 +144,23 @@ def steps_of_training(device: torch.device) -> dict[str, tuple[Callable[[], Obje
         "TEND stage 1 step, published, 256×256": (lambda: tend_stage_1(published, 256), 256, 32),
     }
     for batch in (32, 512) if device.type == "cuda" else (32,):
-        found[f"TEND stage 2 step, published, 256×256, batch {batch}"] = (lambda: tend_stage_2(published, 256), 256, batch)
+        name = f"TEND stage 2 step, published, 256×256, batch {batch}"
+        found[name] = (lambda: tend_stage_2(published, 256), 256, batch)
+        found[name + COMPILED] = (lambda: tend_stage_2(replace(published, compiled=True), 256), 256, batch)
     return found
 
 
 def cases(device: torch.device) -> dict[str, Callable[[], Measured]]:
     """Every case by its name; nothing is measured before it is called."""
     large, largest = (256, 512) if device.type == "cuda" else (64, 256)
+    steps = steps_of_training(device)
     return {
         "default transformations, 256×256": lambda: transforming(device, 256, 32, distort),
         "sub-pixel warp, 256×256": lambda: transforming(device, 256, 32, near_identity),
-        **{name: partial(training, make, device, size, batch) for name, (make, size, batch) in steps_of_training(device).items()},
+        **{
+            name: partial(training, make, device, size, batch, steps[name.removesuffix(COMPILED)][0])
+            for name, (make, size, batch) in steps.items()
+        },
         "TEND scoring, quick, 64×64": lambda: scoring(device, "tend", 64, 4 * largest),
         "Autoencoder scoring, quick, 64×64": lambda: scoring(device, "autoencoder", 64, 4 * largest),
         "Patch-GAN scoring, quick, 64×64": lambda: scoring(device, "patchgan", 64, 2 * large),

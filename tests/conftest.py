@@ -49,3 +49,15 @@ def browser():
         launched = driver.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"], timeout=600_000)
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def compiles_here(monkeypatch, tmp_path):
+    """torch.compile starts from nothing, starts no processes, and leaves nothing behind."""
+    from torch._inductor import config
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    torch.compiler.reset()
+    with config.patch(compile_threads=1):
+        yield
+    torch.compiler.reset()

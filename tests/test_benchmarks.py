@@ -117,15 +117,13 @@ def test_the_page_says_what_was_measured_and_what_was_not(tmp_path):
     assert "| a step | 1,234 | 2.000 | 3.0 | 25% |" in text
     assert "100 GFLOP/s in a large matrix product, 200 in a large convolution" in text
     assert "| drawing | 1,234 | – | – | – |" in text
-    assert text.count("| not measured |") == len(page.GPU_GOALS)
+    assert text.count("not measured |") == 2 * 2 + 1  # TEND's steps with compiled transformations and without, Patch-GAN's
     assert "Not measured. `" in text
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no compiler for torch.compile")
-def test_a_compiled_step_learns_what_ours_learns(monkeypatch, tmp_path):
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)  # no processes beside this one
+def test_a_compiled_step_learns_what_ours_learns(compiles_here, monkeypatch):
     settings = TendSettings.quick(warmup=0, epochs=cases.EPOCHS, width=4, embedding=8)
     torch.manual_seed(0)
     plain = cases.tend_stage_2(settings, 16)

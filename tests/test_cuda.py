@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from novkit import training
+from novkit.distortions import distort, near_identity
+from novkit.distortions.compiled import distort_compiled, near_identity_compiled
 from novkit.methods import make_detector
+from novkit.seeding import torch_generator
 from tests.conftest import blobs
 from tests.test_properties import METHODS, TINY, tiny
 
@@ -45,3 +48,13 @@ def test_no_step_waits_for_the_gpu(method, changes, monkeypatch):
         make_detector(method, changes=changes, device="cuda", progress=False).fit(images, blobs(12, seed=1))
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_compiled_transformations_are_those_of_the_cpu():
+    images = torch.from_numpy(blobs(24)).float() / 255
+    for compiled, plain in (
+        (lambda x, g: distort_compiled(x, g)[0], lambda x, g: distort(x, g)[0]),
+        (near_identity_compiled, near_identity),
+    ):
+        found = compiled(images.cuda(), torch_generator(3)).cpu()
+        assert (found - plain(images, torch_generator(3))).abs().mean() < 1e-4

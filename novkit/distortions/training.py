@@ -6,6 +6,7 @@ novkit.distortions.unseen.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -30,7 +31,7 @@ Plane = tuple[Tensor, Tensor]  # x and y (n, h, w) in centred coordinates: half 
 
 # Each map takes x, y, amounts a (n, 1, 1) and six numbers u (6, n, 1, 1) in [-1, 1], and returns where to read.
 # u[0] is a free sign, u[1] a free direction, u[2] to u[4] vary the shape; u[5] is the zoom.
-_DRAWS = 6
+DRAWS = 6
 
 
 def _turn(x: Tensor, y: Tensor, angle: Tensor) -> Plane:
@@ -94,7 +95,7 @@ def _translation(x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
     return x + 0.6 * a * torch.cos(angle), y + 0.6 * a * torch.sin(angle)
 
 
-_MAPS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Plane]] = {
+MAPS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Plane]] = {
     "barrel": _barrel,
     "perspective": _perspective,
     "polar": _polar,
@@ -103,7 +104,8 @@ _MAPS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Plane]] = {
     "similarity": _similarity,
     "translation": _translation,
 }
-KINDS = tuple(_MAPS)
+KINDS = tuple(MAPS)
+ZOOMS = {"similarity": 2.0}  # of the kinds' zooms, which are 1 elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +131,7 @@ class TrainingFamily:
     window: tuple[float, float] = (0.3, 0.7)
 
     def __post_init__(self) -> None:
-        unknown = [kind for kind in self.kinds if kind not in _MAPS]
+        unknown = [kind for kind in self.kinds if kind not in MAPS]
         if unknown or not self.kinds:
             raise SettingsError(f"kinds {self.kinds!r} must be a choice, not empty, from {', '.join(KINDS)}.")
         if not 0 <= self.strength <= 2:
@@ -144,29 +146,16 @@ class TrainingFamily:
             raise SettingsError(f"window is {self.window}: choose two radii, 0 < smallest ≤ largest ≤ 2.")
 
 
-@dataclass(frozen=True)
-class _Kinds:
-    """Which kind each image of a batch has: (kind, rows), images of one kind side by side, so that all else is done for all at once."""
+class Maps(ABC):
+    """The map of each image of a batch: how it is chosen is a subclass's affair, what is done with it is the same."""
 
-    rows: list[tuple[str, slice]]
-
-    @classmethod
-    def in_order(cls, kinds: Sequence[str], counts: Sequence[int]) -> "_Kinds":
-        ends = list(accumulate(counts))
-        return cls([(kind, slice(end - n, end)) for kind, n, end in zip(kinds, counts, ends, strict=True) if n])
-
-    def among(self, part: slice) -> "_Kinds":
-        """Those of some of the images, which are counted from the first of them."""
-        cut = [(kind, max(rows.start, part.start) - part.start, min(rows.stop, part.stop) - part.start) for kind, rows in self.rows]
-        return _Kinds([(kind, slice(start, stop)) for kind, start, stop in cut if start < stop])
-
+    @abstractmethod
     def mapped(self, x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
         """Where each image's own map reads; x and y (n, h, w), or (1, h, w) for all."""
-        planes = []
-        for kind, rows in self.rows:
-            own = rows if len(x) > 1 else slice(None)
-            planes.append(_MAPS[kind](x[own], y[own], a[rows], u[:, rows]))
-        return torch.cat([plane[0] for plane in planes]), torch.cat([plane[1] for plane in planes])
+
+    @abstractmethod
+    def zooms(self, a: Tensor) -> Tensor:
+        """(n, 1, 1), like the amounts a: 2 for the kind whose zoom is doubled, else 1."""
 
     def detail(self, a: Tensor, u: Tensor, height: int, width: int) -> Tensor:
         """(n, 1, 1): the root mean square stretch of each map, 1 for the identity, measured on a coarse grid."""
@@ -183,18 +172,44 @@ class _Kinds:
         return (squared.clamp_max(20.0).mean(dim=(1, 2), keepdim=True) / 2).sqrt()
 
     def warp(self, points: Tensor, amount: Tensor, u: Tensor, settings: TrainingFamily) -> Tensor:
-        """points (n, 2, h, w) in pixels, amount (n,), u (n, _DRAWS) -> source points."""
-        a, u = amount.view(-1, 1, 1), u.T.reshape(_DRAWS, -1, 1, 1)
+        """points (n, 2, h, w) in pixels, amount (n,), u (n, DRAWS) -> source points."""
+        a, u = amount.view(-1, 1, 1), u.T.reshape(DRAWS, -1, 1, 1)
         x, y = self.mapped(*to_centred(points), a, u)
-        zoom = torch.cat([torch.full_like(a[rows], 2.0 if kind == "similarity" else 1.0) for kind, rows in self.rows])
-        scale = torch.exp(settings.zoom * zoom * a * u[5])
+        scale = torch.exp(settings.zoom * self.zooms(a) * a * u[5])
         if settings.equal_detail:
             scale = scale / self.detail(a, u, *points.shape[-2:])
         return to_pixels(x * scale, y * scale)
 
 
 @dataclass(frozen=True)
-class _Windows:
+class _SideBySide(Maps):
+    """(kind, rows): images of one kind lie side by side, so that each map is computed for its own images, all else for all at once."""
+
+    rows: list[tuple[str, slice]]
+
+    @classmethod
+    def in_order(cls, kinds: Sequence[str], counts: Sequence[int]) -> "_SideBySide":
+        ends = list(accumulate(counts))
+        return cls([(kind, slice(end - n, end)) for kind, n, end in zip(kinds, counts, ends, strict=True) if n])
+
+    def among(self, part: slice) -> "_SideBySide":
+        """Those of some of the images, which are counted from the first of them."""
+        cut = [(kind, max(rows.start, part.start) - part.start, min(rows.stop, part.stop) - part.start) for kind, rows in self.rows]
+        return _SideBySide([(kind, slice(start, stop)) for kind, start, stop in cut if start < stop])
+
+    def mapped(self, x: Tensor, y: Tensor, a: Tensor, u: Tensor) -> Plane:
+        planes = []
+        for kind, rows in self.rows:
+            own = rows if len(x) > 1 else slice(None)
+            planes.append(MAPS[kind](x[own], y[own], a[rows], u[:, rows]))
+        return torch.cat([plane[0] for plane in planes]), torch.cat([plane[1] for plane in planes])
+
+    def zooms(self, a: Tensor) -> Tensor:
+        return torch.cat([torch.full_like(a[rows], ZOOMS.get(kind, 1.0)) for kind, rows in self.rows])
+
+
+@dataclass(frozen=True)
+class Windows:
     """Where each image's map acts: centre (n, 2, 1, 1) and radius (n, 1, 1, 1) in pixels; an infinite radius is the whole image."""
 
     centre: Tensor
@@ -203,7 +218,7 @@ class _Windows:
     middle: Tensor  # (1, 2, 1, 1): of the image
 
     @classmethod
-    def draw(cls, n: int, height: int, width: int, generator: torch.Generator, settings: TrainingFamily) -> "_Windows":
+    def draw(cls, n: int, height: int, width: int, generator: torch.Generator, settings: TrainingFamily) -> "Windows":
         """Centres lie in the middle half of the image, where the body is. On the CPU."""
         numbers = torch.rand(n, 4, generator=generator)
         sides = torch.tensor([width, height], dtype=torch.float32)
@@ -214,10 +229,10 @@ class _Windows:
         radius = torch.where(local, scale * sides.min() / 2, torch.full_like(scale, torch.inf))
         return cls(centre.view(n, 2, 1, 1), radius.view(n, 1, 1, 1), scale.view(n, 1, 1, 1), (sides / 2).view(1, 2, 1, 1))
 
-    def of(self, rows: Tensor | slice, device: torch.device) -> "_Windows":
+    def of(self, rows: Tensor | slice, device: torch.device) -> "Windows":
         """Those of some images, on their device."""
         own = self.centre[rows], self.radius[rows], self.scale[rows], self.middle
-        return _Windows(*(send(part, device) for part in own))
+        return Windows(*(send(part, device) for part in own))
 
     def magnified(self, points: Tensor) -> Tensor:
         """The window's points, blown up to the whole image: there the map is computed."""
@@ -230,6 +245,28 @@ class _Windows:
         return points + (1 - inside).clamp_min(0).square() * (shrunk - points)
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """All that is random in the transformation of a batch, on the CPU: kinds (n,), as indices into the family's; matrices (n, 2, 3) of the
+    sub-pixel warp; amounts (n,); u (n, DRAWS) in [-1, 1]; windows."""
+
+    kinds: Tensor
+    matrices: Tensor
+    amounts: Tensor
+    u: Tensor
+    windows: Windows
+
+    @classmethod
+    def of(cls, images: Tensor, generator: torch.Generator, settings: TrainingFamily) -> "Drawn":
+        n, _, height, width = images.shape
+        kinds = torch.randint(len(settings.kinds), (n,), generator=generator)
+        uniform = torch.rand(n, generator=generator)
+        amounts = settings.strength * (settings.weakest + (1 - settings.weakest) * uniform)
+        u = 2 * torch.rand(n, DRAWS, generator=generator) - 1
+        matrices = near_identity_matrices(n, height, width, generator)
+        return cls(kinds, matrices, amounts, u, Windows.draw(n, height, width, generator, settings))
+
+
 def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily | None = None) -> tuple[Tensor, Tensor]:
     """Transform each image by one kind drawn at random, its shape drawn too, in one resampling with reflected borders.
 
@@ -239,24 +276,27 @@ def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily
     """
     settings = settings or TrainingFamily()
     check_batch(images)
-    n, _, height, width = images.shape
-    kinds = torch.randint(len(settings.kinds), (n,), generator=generator)
-    uniform = torch.rand(n, generator=generator)
-    amounts = settings.strength * (settings.weakest + (1 - settings.weakest) * uniform)
-    u = 2 * torch.rand(n, _DRAWS, generator=generator) - 1
-    matrices = near_identity_matrices(n, height, width, generator)
-    windows = _Windows.draw(n, height, width, generator, settings)
-    order = torch.argsort(kinds, stable=True)
-    side_by_side = _Kinds.in_order(settings.kinds, torch.bincount(kinds, minlength=len(settings.kinds)).tolist())
-    windows = windows.of(order, images.device)
-    drawn = matrices[order], amounts[order], u[order], torch.argsort(order), kinds, order
-    matrices, amounts, u, back, kinds, order = (send(part, images.device) for part in drawn)
+    drawn = Drawn.of(images, generator, settings)
+    order = torch.argsort(drawn.kinds, stable=True)
+    counts = torch.bincount(drawn.kinds, minlength=len(settings.kinds)).tolist()
+    side_by_side = _SideBySide.in_order(settings.kinds, counts)
+    windows = drawn.windows.of(order, images.device)
+    sent = drawn.matrices[order], drawn.amounts[order], drawn.u[order], torch.argsort(order), drawn.kinds, order
+    matrices, amounts, u, back, kinds, order = (send(part, images.device) for part in sent)
     parts = []
     for part in pieces(images):
-        window, points = windows.of(part, images.device), affine_points(matrices[part], height, width)
-        mapped = side_by_side.among(part).warp(window.magnified(points), amounts[part], u[part], settings)
-        parts.append(resample(images[order[part]], window.blend(points, mapped)))
+        maps, window = side_by_side.among(part), windows.of(part, images.device)
+        parts.append(transformed(images[order[part]], matrices[part], amounts[part], u[part], window, maps, settings))
     return torch.cat(parts)[back], kinds
+
+
+def transformed(
+    images: Tensor, matrices: Tensor, amounts: Tensor, u: Tensor, windows: Windows, maps: Maps, settings: TrainingFamily
+) -> Tensor:
+    """Images after their sub-pixel warp and, in their windows, their maps; shapes as in `Drawn`, all on the images' device."""
+    points = affine_points(matrices, *images.shape[-2:])
+    mapped = maps.warp(windows.magnified(points), amounts, u, settings)
+    return resample(images, windows.blend(points, mapped))
 
 
 def apply_kind(images: Tensor, kind: str, amount: float | Tensor = 1.0, generator: torch.Generator | None = None) -> Tensor:
@@ -272,9 +312,9 @@ def apply_kind(images: Tensor, kind: str, amount: float | Tensor = 1.0, generato
     if generator is None:
         u = torch.tensor([1.0, 0.25, 0.5, 0.5, 0.0, 0.0]).repeat(n, 1)
     else:
-        u = 2 * torch.rand(n, _DRAWS, generator=generator) - 1
+        u = 2 * torch.rand(n, DRAWS, generator=generator) - 1
     amounts = torch.as_tensor(amount, dtype=torch.float32).expand(n).to(images.device)
     if not bool(((amounts >= 0) & (amounts <= 2)).all()):
         raise SettingsError(f"The amount of {kind} is {amount}: choose it between 0 (identity) and 2.")
     points = pixel_centres(height, width, images.device).expand(n, -1, -1, -1)
-    return resample(images, _Kinds([(kind, slice(n))]).warp(points, amounts, u.to(images.device), settings))
+    return resample(images, _SideBySide([(kind, slice(n))]).warp(points, amounts, u.to(images.device), settings))

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from novkit.devices import adam
+from novkit.distortions.compiled import distort_compiled, near_identity_compiled
 from novkit.distortions.published import distort_published
 from novkit.distortions.resampling import near_identity
 from novkit.distortions.training import distort
@@ -49,7 +50,7 @@ def transformation(settings: TendSettings) -> Transform:
     """T as the settings choose it: (n, channels, height, width), generator -> the same shape, one kind drawn for each image."""
 
     def default(x: Tensor, generator: torch.Generator) -> Tensor:
-        return distort(x, generator, settings.family)[0]
+        return (distort_compiled if settings.compiled else distort)(x, generator, settings.family)[0]
 
     def as_published(x: Tensor, generator: torch.Generator) -> Tensor:
         return distort_published(x, generator)[0]
@@ -111,7 +112,11 @@ class MarginLearning(Objective):
 
     def untransformed(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """x as the network sees it: resampled like T(x), or its edges would tell; by one fixed sub-pixel shift without a generator."""
-        return near_identity(images, generator) if self.settings.match_resampling else images
+        if not self.settings.match_resampling:
+            return images
+        if generator is not None and self.settings.compiled:
+            return near_identity_compiled(images, generator)
+        return near_identity(images, generator)
 
     def pair(self, images: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """x and T(x)."""

@@ -35,7 +35,8 @@ class Faithful:
 class TendSettings(Presets):
     """Settings of both stages and of the score.
 
-    Raises SettingsError unless 0 ≤ warmup < epochs, 0 ≤ score_weight ≤ 1 and radius > 0, and for another distance or other transformations.
+    Raises SettingsError unless 0 ≤ warmup < epochs, 0 ≤ score_weight ≤ 1 and radius > 0, for another distance or other transformations,
+    and for compiled ones other than the default.
     """
 
     # networks
@@ -53,6 +54,7 @@ class TendSettings(Presets):
     transformations: str = "default"  # "default" [O] | "published" [C]: the eight of the published code, with their fill
     family: TrainingFamily = field(default_factory=TrainingFamily)  # [O]
     match_resampling: bool = True  # [O] x passes through a sub-pixel warp, so that blur does not tell it from T(x)
+    compiled: bool = False  # [O] the default transformations by torch.compile: for long trainings on a GPU
     # optimiser, both stages
     batch_size: int = 32  # [C]
     lr: float = 1e-3  # [C] Adam
@@ -80,6 +82,8 @@ class TendSettings(Presets):
             raise SettingsError(f"distance is {self.distance!r}: choose 'centre' or 'margin'.")
         if self.transformations not in ("default", "published"):
             raise SettingsError(f"transformations is {self.transformations!r}: choose 'default' or 'published'.")
+        if self.compiled and self.transformations != "default":
+            raise SettingsError("compiled is for the default transformations: choose compiled=False with the published ones.")
 
     @classmethod
     def quick(cls, **changes: Any) -> "TendSettings":

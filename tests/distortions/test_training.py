@@ -29,7 +29,7 @@ def warped(kind: str, amount: float, u: list[float], side: int = 48) -> np.ndarr
     x, y = to_centred(pixel_centres(side, side).double())
     a = torch.tensor(amount, dtype=torch.float64).view(1, 1, 1)
     numbers = torch.tensor(u, dtype=torch.float64).view(6, 1, 1, 1)
-    return torch.stack(training._MAPS[kind](x, y, a, numbers))[:, 0].numpy()
+    return torch.stack(training.MAPS[kind](x, y, a, numbers))[:, 0].numpy()
 
 
 def grid(side: int = 48) -> np.ndarray:
@@ -233,7 +233,7 @@ def test_a_window_leaves_the_rest_alone_and_holds_the_whole_map_at_its_centre():
     """Against a pixel-by-pixel rendering of one window: the map, shrunk about the centre, fading as (1 − (r/ρ)²)²."""
     side = 32
     settings = TrainingFamily(local=1.0)
-    windows = training._Windows.draw(3, side, side, torch_generator(0), settings)
+    windows = training.Windows.draw(3, side, side, torch_generator(0), settings)
     points = pixel_centres(side, side, torch.device("cpu")).expand(3, -1, -1, -1)
     shift = 4.0
     result = windows.blend(points, windows.magnified(points) + shift)
@@ -250,9 +250,9 @@ def test_a_window_leaves_the_rest_alone_and_holds_the_whole_map_at_its_centre():
 
 
 def test_the_share_of_local_images_is_as_chosen():
-    radius = training._Windows.draw(4000, 64, 64, torch_generator(1), TrainingFamily(local=0.8)).radius
+    radius = training.Windows.draw(4000, 64, 64, torch_generator(1), TrainingFamily(local=0.8)).radius
     assert torch.isfinite(radius).double().mean() == pytest.approx(0.8, abs=0.03)
-    assert torch.isinf(training._Windows.draw(9, 64, 64, torch_generator(1), TrainingFamily(local=0.0)).radius).all()
+    assert torch.isinf(training.Windows.draw(9, 64, 64, torch_generator(1), TrainingFamily(local=0.0)).radius).all()
 
 
 def test_local_maps_cannot_be_told_by_any_single_statistic():
