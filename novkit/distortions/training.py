@@ -258,6 +258,7 @@ class Drawn:
 
     @classmethod
     def of(cls, images: Tensor, generator: torch.Generator, settings: TrainingFamily) -> "Drawn":
+        """Draw for images (n, c, h, w); generator: on the CPU, like all that is returned."""
         n, _, height, width = images.shape
         kinds = torch.randint(len(settings.kinds), (n,), generator=generator)
         uniform = torch.rand(n, generator=generator)
