@@ -25,16 +25,16 @@ def measure(device: torch.device) -> Iterator[tuple[str, dict]]:
 def _compared(make: Callable[[], Objective], device: torch.device, size: int, batch: int, mode: str) -> dict:
     steps = STEPS.get(device.type, 6)
     found: dict = {"images": batch, "steps": steps, "plain": [], "compiled": []}
-    with tempfile.TemporaryDirectory() as fresh, patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=fresh):  # nothing is compiled already
-        for _ in range(ROUNDS):
+    for _ in range(ROUNDS):
+        for kind, maker in (("plain", make), ("compiled", lambda: compiled(make(), mode))):
             torch.compiler.reset()
-            for kind, maker in (("plain", make), ("compiled", lambda: compiled(make(), mode))):
+            with tempfile.TemporaryDirectory() as fresh, patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=fresh):  # nothing is compiled yet
                 try:
                     seconds = epochs(maker, device, size, batch)
                 except Exception as error:  # whatever a compiler cannot do, the table says
                     return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
-                found.setdefault(f"first_{kind}", seconds[0] * steps)
-                found[kind] += seconds[UNCOUNTED:]
+            found.setdefault(f"first_{kind}", seconds[0] * steps)
+            found[kind] += seconds[UNCOUNTED:]
     return found
 
 

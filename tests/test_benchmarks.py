@@ -5,11 +5,14 @@ import shutil
 import time
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
 from benchmarks import against, cases, compiled, growth, machine, page
+from benchmarks.__main__ import FOLDER, app
 from benchmarks.cases import training
 from benchmarks.machine import Ceilings
 from benchmarks.timing import counted, timed
@@ -56,6 +59,51 @@ def test_a_training_step_is_timed_through_novkits_own_loop():
     assert len(measured.timing.seconds) == cases.EPOCHS - cases.UNCOUNTED
     assert measured.operations > 0
     assert measured.bytes > 0
+
+
+def test_what_a_large_batch_asks_for_is_counted_on_few_images(monkeypatch):
+    settings = TendSettings.quick(warmup=0, epochs=2, width=4, embedding=8)
+    monkeypatch.setattr(cases, "epochs", lambda *_: [1.0] * cases.EPOCHS)
+    made, few_images = [], cases.some_images
+    monkeypatch.setattr(cases, "some_images", lambda n, size: made.append(n) or few_images(n, size))
+    few, many = (training(lambda: cases.tend_stage_2(settings, 16), CPU, 16, n) for n in (32, 512))
+    assert made == [32, 32]
+    assert many.operations == 16 * few.operations > 0
+    networks = training(lambda: cases.tend_stage_2(settings, 16), CPU, 16, 32, lambda: cases.networks_alone(settings, 16))
+    assert 0.95 * few.operations < networks.operations < few.operations  # the sub-pixel warp has a small product
+    assert 0 < networks.bytes < few.bytes
+
+
+def test_a_gpus_cases_are_there():
+    """They are called on one alone."""
+    assert set(page.GPU_GOALS) < set(cases.cases(torch.device("cuda")))
+    assert {name + cases.COMPILED for name in page.GPU_GOALS if name.startswith("TEND")} < set(cases.cases(torch.device("cuda")))
+
+
+def test_the_page_is_that_of_the_measurements(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "growth_figure", lambda *_: go.Figure())
+    monkeypatch.setattr(go.Figure, "write_image", lambda *_, **__: None)
+    found = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in FOLDER.glob("*.json")}
+    made = page.write_page(found, tmp_path / "BENCHMARKS.md").read_text(encoding="utf-8")
+    assert made == (FOLDER.parent.parent / "BENCHMARKS.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_write_what_the_page_is_made_from(tmp_path, monkeypatch):
+    runner = CliRunner()
+    monkeypatch.setattr("benchmarks.__main__.FOLDER", tmp_path)
+    tiny = lambda: cases.tend_stage_2(TendSettings.quick(warmup=0, epochs=cases.EPOCHS, width=4, embedding=8), 16)  # noqa: E731
+    monkeypatch.setattr(cases, "steps_of_training", lambda device: {"tiny step": (tiny, 16, 4)})
+    monkeypatch.setattr(compiled, "steps_of_training", cases.steps_of_training)
+    monkeypatch.setattr(compiled, "compiled", lambda objective, mode: objective)
+    for command in (["run", "--only", "tiny"], ["compiled"], ["growth", "--largest", "1000", "--only", "pixel_zscore images"]):
+        result = runner.invoke(app, [*command, "--device", "cpu"])
+        assert result.exit_code == 0, result.output
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["compiled_cpu.json", "growth_cpu.json", "speed_cpu.json"]
+    monkeypatch.setattr(go.Figure, "write_image", lambda *_, **__: None)
+    assert runner.invoke(app, ["page", "--out", str(tmp_path / "page.md")]).exit_code == 0
+    text = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert text.count("\n| tiny step") == 2
+    assert "| images | pixel_zscore | 1,000 … 1,000 |" in text
 
 
 @pytest.mark.parametrize("method", ["tend", "patchgan"])
@@ -117,6 +165,8 @@ def test_the_page_says_what_was_measured_and_what_was_not(tmp_path):
     assert "| a step | 1,234 | 2.000 | 3.0 | 25% |" in text
     assert "100 GFLOP/s in a large matrix product, 200 in a large convolution" in text
     assert "| drawing | 1,234 | – | – | – |" in text
+    assert f"commit {run['machine']['commit'][:10]}" in text
+    assert ("with changes" in text) == run["machine"]["commit"].endswith("-modified")
     assert text.count("not measured |") == 2 * 2 + 1  # TEND's steps with compiled transformations and without, Patch-GAN's
     assert "Not measured. `" in text
 

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -52,6 +54,28 @@ def test_what_is_done_is_skipped_and_what_changed_is_not(tmp_path, monkeypatch):
         assert run(job(), tmp_path) == first
     assert run(job(changes={"floor": 2.0}), tmp_path)[0].settings["floor"] == 2.0
     assert len(load_results(tmp_path)) == 2  # the old ones were replaced
+
+
+def test_a_setting_that_came_later_does_not_undo_what_was_measured(tmp_path, monkeypatch):
+    run(job(), tmp_path)
+    older = json.loads((tmp_path / "results.json").read_text())
+    assert [record["settings"].pop("floor") for record in older["records"]]
+    (tmp_path / "results.json").write_text(json.dumps(older))
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring, "_measure", lambda *a: pytest.fail("measured again"))
+        assert len(run(job(), tmp_path)) == 2
+    assert run(job(changes={"floor": 2.0}), tmp_path)[0].settings["floor"] == 2.0
+
+
+def test_the_reference_is_of_the_settings_at_hand():
+    """What is done is skipped, so that nobody trains all of it again."""
+    for record in load_results(Path(__file__).parent.parent / "results" / "reference"):
+        if record.variant == "":
+            settings = make_detector(record.method, record.profile).settings
+            now = replace(record, settings=asdict(settings)).settings
+            assert record.settings == {name: value for name, value in now.items() if name in record.settings}, record.run
+            later = set(now) - set(record.settings)
+            assert {name: now[name] for name in later} == {name: value for name, value in asdict(type(settings)()).items() if name in later}
 
 
 def test_two_runs_give_the_same_results_but_for_cost(tmp_path):

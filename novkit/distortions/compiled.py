@@ -84,11 +84,14 @@ def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _called(function: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    try:
-        with torch.no_grad():
+    with torch.no_grad():
+        try:
             return _compiled(function)(*arguments)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # a compiler that is missing or fails; what it raises differs with torch's version
-        reason = " ".join(str(error).split())[:200]
-        raise SettingsError(f"torch.compile cannot make the transformations here ({reason}): choose compiled=False.") from error
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a compiler that is missing or fails; what it raises differs with torch's version
+            if type(error).__name__ != "FailOnRecompileLimitHit":
+                reason = " ".join(str(error).split())[:200]
+                raise SettingsError(f"torch.compile cannot make the transformations here ({reason}): choose compiled=False.") from error
+        torch.compiler.reset()  # there were too many families and sizes in this process: those at hand are compiled again
+        return _compiled(function)(*arguments)

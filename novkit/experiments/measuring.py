@@ -1,5 +1,6 @@
 """One job: fit once, measure every set-up, store; what is done already is not done again."""
 
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -75,10 +76,17 @@ def finished(job: Job, folder: Path, device: str, *, progress: bool, datasets: d
     existing = load_results(folder) if (folder / "results.json").exists() else []
     if not any((r.method, r.seed, r.variant) == (job.method, job.seed, job.variant) for r in existing):
         return []
-    wanted = _blank_records(job, load_for(job, datasets, progress=progress), _detector(job, folder, device, False))
-    stored = {(r.run, repr(r.settings), r.data_fingerprint): r for r in existing}
-    keys = [(r.run, repr(r.settings), r.data_fingerprint) for r in wanted]
+    detector = _detector(job, folder, device, False)
+    wanted = _blank_records(job, load_for(job, datasets, progress=progress), detector)
+    defaults = replace(wanted[0], settings=asdict(type(detector.settings)())).settings
+    stored = {_decided_by(record, defaults): record for record in existing}
+    keys = [_decided_by(record, defaults) for record in wanted]
     return [stored[key] for key in keys] if all(key in stored for key in keys) else []
+
+
+def _decided_by(record: Record, defaults: dict[str, Any]) -> tuple[str, str, str]:
+    """What makes two records the same measurement. A setting that a record lacks came later: its default is what was done before."""
+    return record.run, json.dumps(defaults | record.settings, sort_keys=True), record.data_fingerprint
 
 
 def _blank_records(job: Job, dataset: ImageDataset, detector: Detector) -> list[Record]:

@@ -7,7 +7,7 @@ import torch
 
 from novkit.distortions import TrainingFamily, compiled, distort, near_identity
 from novkit.distortions.compiled import distort_compiled, every_kind, near_identity_compiled
-from novkit.distortions.training import Drawn
+from novkit.distortions.training import KINDS, Drawn
 from novkit.errors import SettingsError
 from novkit.seeding import torch_generator
 from novkit.tend import Tend
@@ -76,6 +76,22 @@ def test_training_with_compiled_transformations_learns_the_same():
     for expected, found in zip(plain.history_["margin"].epochs, fast.history_["margin"].epochs, strict=True):
         for key in ("loss", "val_loss"):
             assert found[key] == pytest.approx(expected[key], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_many_families_sizes_and_channels_follow_each_other(monkeypatch):
+    """torch.compile keeps eight versions of a function and then gives up."""
+    reset, real, resets = torch.compiler.reset, torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda function, **options: real(function, backend="eager", **options))
+    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(reset()))
+    for number in range(14):
+        family = TrainingFamily(kinds=KINDS[number % 7 :], equal_detail=number < 7)
+        images = smooth(3 + number % 3, channels=1 + 2 * (number % 2), height=16 + number)
+        expected, _ = distort(images, torch_generator(number), family)
+        with torch.inference_mode(number % 3 == 0):
+            found, _ = distort_compiled(images, torch_generator(number), family)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    assert resets
 
 
 def test_what_cannot_be_compiled_is_said_in_a_sentence(monkeypatch):
