@@ -20,7 +20,7 @@ from novkit.data.untrusted import is_file
 from novkit.devices import pick_device as pick_device
 from novkit.errors import DataError, NotFittedError, NovkitError, StoredFileError, TrainingError
 from novkit.files import read_json, replacing_folder, write_json
-from novkit.images import check_images
+from novkit.images import check_images, retried
 from novkit.memory import memory_kept
 
 FORMAT = 1  # of saved detectors
@@ -139,7 +139,7 @@ class Detector(OutlierMixin, BaseEstimator):
         self.image_shape_ = shape
         try:
             self._fit(train, val)
-            scores = self._components(threshold)["score"]
+            scores = retried(lambda: self._components(threshold))["score"]
             if not np.isfinite(scores).all():
                 raise TrainingError(f"{self.method} gives NaN scores on held-out normal images: lower the learning rate and fit again.")
             if len(scores) > 1 and np.ptp(scores) == 0:
@@ -159,7 +159,8 @@ class Detector(OutlierMixin, BaseEstimator):
         Raises NotFittedError before `fit`, DataError for images of another shape or range than those fitted on, TrainingError for scores
         that are not finite. What else takes X raises the first two as well.
         """
-        found = self._components(self._checked(X))
+        images = self._checked(X)
+        found = retried(lambda: self._components(images))
         if not np.isfinite(found["score"]).all():
             raise TrainingError(f"{self.method} gives scores that are NaN or infinite: fit it again.")
         return found
@@ -173,12 +174,14 @@ class Detector(OutlierMixin, BaseEstimator):
         """(n, height, width) float32: higher = more novel. Raises NovkitError where the method has none."""
         if not self.has_map:
             raise NovkitError(f"{self.method} gives no novelty map: use a method that does, such as autoencoder.")
-        return self._map(self._checked(X))
+        images = self._checked(X)
+        return retried(lambda: self._map(images))
 
     @memory_kept()
     def assess(self, X: ArrayLike | Tensor) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """`components` and, where the method has one, `novelty_map` (else None) of the same images, measured once."""
-        return self._assess(self._checked(X))
+        images = self._checked(X)
+        return retried(lambda: self._assess(images))
 
     def score_samples(self, X: ArrayLike | Tensor) -> np.ndarray:
         """scikit-learn's sign: −novelty_score, higher = more normal."""

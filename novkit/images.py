@@ -1,15 +1,20 @@
 """Batches of images: what is accepted, and how they become float tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from novkit.errors import DataError
+from novkit.errors import DataError, TrainingError
+from novkit.progress import say
+
+T = TypeVar("T")
 
 DTYPES = (np.uint8, np.uint16, np.float32)
+_MOST_PIECES = 512  # no batch is larger
 _CHUNK = 1024  # images looked at together: memory maps are never read whole
 
 
@@ -111,8 +116,35 @@ def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     return to_unit(to_raw(images).to(device))
 
 
+_pieces = 1  # in which batches are scored, of each: as many as this process's device has asked for
+
+
 def batches(images: np.ndarray, batch_size: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
     """Consecutive float32 batches of `images`, in order, on `device`; smaller ones where images are larger than 256×256."""
     height, width = images.shape[-2:]
-    for part in chunks(len(images), max(1, batch_size * 256**2 // max(256**2, height * width))):
+    for part in chunks(len(images), fitting(batch_size * 256**2 // max(256**2, height * width))):
         yield to_tensor(images[part], device)
+
+
+def fitting(batch_size: int) -> int:
+    """So many images of a batch at once as fit into the device's memory, as far as `retried` has found it out; at least one."""
+    return max(1, batch_size // _pieces)
+
+
+def retried(call: Callable[[], T]) -> T:
+    """What `call` returns, which goes through `batches`: again, with half as many images at once, where the device's memory is full.
+
+    No score depends on it, but TEND's held-out loss draws other transformations. Raises TrainingError where not even one image fits.
+    """
+    global _pieces
+    while True:
+        try:
+            return call()
+        except torch.OutOfMemoryError as error:
+            ran_out = error.with_traceback(None)  # its frames hold what the attempt computed
+        if _pieces >= _MOST_PIECES:
+            raise TrainingError("Not even one image fits into the device's memory: choose smaller images or device='cpu'.") from ran_out
+        _pieces *= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        say(f"The images to be scored do not fit into the device's memory: 1/{_pieces} as many are taken at once from now on.")

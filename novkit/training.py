@@ -19,6 +19,7 @@ from novkit.batching import Step as Step
 from novkit.checkpoints import Checkpoint, CheckpointFolder, fingerprint, restore_optimizer
 from novkit.devices import IMPLEMENTATION, own_accelerator, own_random_state
 from novkit.errors import SettingsError, TrainingError
+from novkit.images import retried
 from novkit.memory import memory_kept
 from novkit.processes import add_gradients, check_alike, first_finds, share_state
 from novkit.progress import progress_bar, say
@@ -191,7 +192,7 @@ def _train_epoch(
     objective.modules.eval()
     before.seed_layers()
     with torch.no_grad():
-        objective.begin_epoch(before.epoch, batches.images, before)
+        retried(lambda: objective.begin_epoch(before.epoch, batches.images, before))
     share_state(objective.modules, accelerator)
     objective.modules.train()
     weights = {name: [p for group in o.param_groups for p in group["params"] if p.requires_grad] for name, o in optimizers.items()}
@@ -262,7 +263,7 @@ def _validate(objective: Objective, images: np.ndarray, step: Step, accelerator:
     def held_out() -> dict[str, Any]:
         step.seed_layers()
         with torch.inference_mode():
-            values = {key: float(value) for key, value in objective.validate(images, step).items()}
+            values = {key: float(value) for key, value in retried(lambda: objective.validate(images, step)).items()}
         return {f"val_{key}": value if math.isfinite(value) else None for key, value in values.items()}
 
     row: dict[str, Any] = first_finds(held_out, accelerator)

@@ -30,7 +30,7 @@ def test_scores_are_those_of_the_cpu(method, rounded, monkeypatch):
     )
 
 
-TRAINED = [(method, {}) for method in sorted(TINY)] + [("tend", {"transformations": "published"})]
+TRAINED = [(method, {}) for method in sorted(TINY)] + [("tend", {"transformations": "published"}), ("tend", {"compiled": True})]
 
 
 @pytest.mark.parametrize(("method", "changes"), TRAINED)

@@ -13,11 +13,14 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
+from novkit import images as novkit_images
 from novkit.devices import own_accelerator, pick_device
 from novkit.errors import DataError, SettingsError, TrainingError
 from novkit.images import to_tensor
+from novkit.methods import make_detector
 from novkit.seeding import seeded, torch_generator
 from novkit.training import LoopSettings, Step, train
+from tests.conftest import blobs
 from tests.toy_training import CPU, HELD_OUT, IMAGES, Adversarial, Denoising, Regression, Scripted, assert_same, run, weights
 
 # ---- against hand-written torch ----------------------------------------------------------------------------------
@@ -358,6 +361,57 @@ def test_a_batch_that_does_not_fit_is_taken_in_pieces_with_the_same_gradient(cap
 def test_a_device_too_small_for_two_images_is_an_error():
     with pytest.raises(TrainingError, match="Not even 2 images of 8×8"):
         run(Cramped(room=1), batch_size=16)
+
+
+def test_held_out_images_that_do_not_fit_are_taken_in_smaller_batches(capsys, monkeypatch):
+    monkeypatch.setattr(novkit_images, "_pieces", 1)  # and what it was afterwards
+
+    class Held(Regression):
+        room, sizes = 3, []
+
+        def validate(self, images, step):
+            total = 0.0
+            for x in novkit_images.batches(images, 16, step.device):
+                if len(x) > self.room:
+                    raise torch.OutOfMemoryError("no room")
+                self.sizes.append(len(x))
+                total += float(self.loss("adam", x, step)["loss"]) * len(x)
+            return {"loss": total / len(images)}
+
+    roomy, cramped = Held(), Held()
+    roomy.room = 16
+    expected, found = (run(objective) for objective in (roomy, cramped))
+    assert max(cramped.sizes[-3:]) == 2
+    np.testing.assert_allclose([row["val_loss"] for row in found.epochs], [row["val_loss"] for row in expected.epochs], rtol=1e-5)
+    assert capsys.readouterr().err.count("do not fit") == 3  # 16 to 8, 4, 2, and never again
+    cramped.room = 0
+    with pytest.raises(TrainingError, match="Not even one image fits"):
+        run(cramped)
+
+
+@pytest.mark.parametrize("method", ["tend", "patchgan", "autoencoder"])
+def test_scores_do_not_depend_on_how_many_images_fit(method, monkeypatch):
+    monkeypatch.setattr(novkit_images, "_pieces", 1)
+    changes = {
+        "tend": {"epochs_autoencoder": 1, "epochs": 2, "warmup": 1, "width": 4, "least_steps": 1},
+        "patchgan": {"epochs": 1, "width": 4},
+        "autoencoder": {"epochs": 1, "width": 4},
+    }[method]
+    detector = make_detector(method, changes=changes, device="cpu", progress=False).fit(blobs(32), blobs(8, seed=1))
+    images = blobs(40, seed=2)
+    expected = detector.novelty_score(images)
+    network = next(part for part in vars(detector).values() if isinstance(part, torch.nn.Module))
+
+    def small(module, given):
+        if len(given[0]) > 9:
+            raise torch.OutOfMemoryError("no room")
+
+    with network.register_forward_pre_hook(small):
+        encode = getattr(network, "encode", None)
+        if encode is not None:
+            monkeypatch.setattr(network, "encode", lambda x: (small(None, (x,)), encode(x))[1])
+        np.testing.assert_allclose(detector.novelty_score(images), expected, rtol=1e-4, atol=1e-6)
+    assert novkit_images._pieces > 1
 
 
 def test_what_a_batch_that_did_not_fit_computed_is_let_go():

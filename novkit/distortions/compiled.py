@@ -26,12 +26,16 @@ def distort_compiled(images: Tensor, generator: torch.Generator, settings: Train
     settings = settings or TrainingFamily()
     check_batch(images)
     drawn = Drawn.of(images, generator, settings)
+    if not len(images):
+        return images, send(drawn.kinds, images.device)
     return _called(every_kind, images, send(_packed(drawn), images.device), settings), send(drawn.kinds, images.device)
 
 
 def near_identity_compiled(images: Tensor, generator: torch.Generator) -> Tensor:
     """What `novkit.distortions.near_identity` returns for the same generator, but for rounding; compiled like `distort_compiled`."""
     check_batch(images)
+    if not len(images):
+        return images
     n, _, height, width = images.shape
     return _called(_warped, images, send(near_identity_matrices(n, height, width, generator), images.device))
 

@@ -52,10 +52,10 @@ def check_batch(images: Tensor) -> None:
 
 
 def pieces(images: Tensor) -> list[slice]:
-    """Consecutive parts of a batch (n, c, h, w), each to be resampled by itself: small ones on a CPU, the whole elsewhere."""
+    """Consecutive parts of a batch (n, c, h, w), each to be resampled by itself: small ones on a CPU, the whole elsewhere; at least one."""
     n, _, height, width = images.shape
-    size = max(1, _PIECE // (height * width)) if images.device.type == "cpu" else n
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    size = max(1, _PIECE // (height * width)) if images.device.type == "cpu" else max(1, n)
+    return [slice(start, min(start + size, n)) for start in range(0, max(1, n), size)]
 
 
 def _wrapped(p: Tensor, period: float) -> Tensor:

@@ -278,6 +278,8 @@ def distort(images: Tensor, generator: torch.Generator, settings: TrainingFamily
     settings = settings or TrainingFamily()
     check_batch(images)
     drawn = Drawn.of(images, generator, settings)
+    if not len(images):
+        return images, send(drawn.kinds, images.device)
     order = torch.argsort(drawn.kinds, stable=True)
     counts = torch.bincount(drawn.kinds, minlength=len(settings.kinds)).tolist()
     side_by_side = _SideBySide.in_order(settings.kinds, counts)

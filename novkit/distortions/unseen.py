@@ -192,7 +192,7 @@ def local_noise(images: Tensor, generator: torch.Generator, *, severity: float =
     """White noise inside a soft disc, 15 % of the image's own standard deviation; the same in all channels."""
     images = near_identity(images, generator)
     mask = _disc(images, generator, 0.4, 0.6)
-    sigma = 0.15 * severity * images.std(dim=(1, 2, 3), keepdim=True)
+    sigma = 0.15 * severity * images.std(dim=(1, 2, 3), keepdim=True) if len(images) else 0.0
     noise = torch.randn(len(images), 1, *images.shape[-2:], generator=generator).to(images.device)
     return (images + mask * sigma * noise).clamp(0, 1)
 

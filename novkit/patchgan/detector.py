@@ -12,7 +12,7 @@ from torch import Tensor
 
 from novkit.detector import Detector, pick_device
 from novkit.errors import SettingsError, TrainingError
-from novkit.images import batches, chunks, to_tensor
+from novkit.images import batches, chunks, fitting, retried, to_tensor
 from novkit.patchgan.masking import PatchGrid, check_boxes, partitions
 from novkit.patchgan.networks import Discriminator, Reconstructor
 from novkit.patchgan.objectives import MaskedRestoration
@@ -89,7 +89,7 @@ class PatchGan(Detector):
         )
         self.history_ = {"patchgan": history}
         self.panel_ = objective.panels
-        self.scale_ = self._calibrate(val)
+        self.scale_ = retried(lambda: self._calibrate(val))
 
     def _build(self) -> None:
         """Networks with their initial weights, and the covers that every image will be scored with."""
@@ -140,7 +140,8 @@ class PatchGan(Detector):
         other = copy.copy(self)  # the networks are shared: nothing trains them here
         other.settings = other.settings_ = replace(self.settings_, **changes)
         other._choose_covers()
-        other.scale_ = other._calibrate(self._checked(X_normal_val))
+        val = self._checked(X_normal_val)
+        other.scale_ = retried(lambda: other._calibrate(val))
         scores = other.novelty_score(X_threshold)
         other.threshold_ = float(np.quantile(scores, 1 - self.false_positive_rate, method="higher"))
         return other
@@ -175,7 +176,7 @@ class PatchGan(Detector):
         s: PatchGanSettings = self.settings_
         device = self._place()
         _, height, width = self.image_shape_
-        size = max(1, _SCORING_PIXELS // (s.masks * height * width))
+        size = fitting(_SCORING_PIXELS // (s.masks * height * width))
         for part in chunks(len(images), size):
             yield self._measure_batch(to_tensor(images[part], device))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from novkit.detector import Detector, pick_device
 from novkit.distortions.resampling import check_batch, near_identity
 from novkit.errors import SettingsError
-from novkit.images import batches, to_tensor
+from novkit.images import batches, retried, to_tensor
 from novkit.seeding import seed_for, seeded
 from novkit.tend.losses import squared_distance
 from novkit.tend.networks import Autoencoder, MarginNetwork, autoencoder_for
@@ -101,7 +101,7 @@ class Tend(Detector):
         )
         self.network_ = network.eval()
         self.watched_: dict[int, np.ndarray] = objective.embeddings
-        self.distance_range_ = self._calibrate(objective, val)
+        self.distance_range_ = retried(lambda: self._calibrate(objective, val))
 
     @torch.inference_mode()
     def _calibrate(self, objective: MarginLearning, val: np.ndarray) -> tuple[float, float]:
