@@ -138,7 +138,7 @@ def _count(run: dict | None) -> list[str]:
     operations = cases[step]["operations"] / cases[step]["images"] / 1e9
     return [
         f"TEND's step asks for {operations:.1f} GFLOP an image, and its networks move {networks:.0f} MB, counted in float32 (half in "
-        f"bfloat16); with the transformations one operation at a time it is {plain:.0f} MB, and of these in float32 on a GPU too. "
+        f"bfloat16); with the transformations one operation at a time it is {plain:.0f} MB, and what they add is float32 on a GPU too. "
         "So both goals are aimed at with `compiled=True`."
     ]
 

@@ -138,6 +138,23 @@ def idx(kind: str, index: int, room: Path) -> Call:
     return read
 
 
+def cifar(kind: str, index: int, room: Path) -> Call:
+    home = room / "cifar-10-batches-bin"
+    layouts.make_cifar(room, n=1 + index % 3)
+    files = sorted(home.glob("*.bin"))
+    hit = files[index % len(files)]
+    hit.write_bytes(damaged([file.read_bytes() for file in files], np.random.default_rng([index, 9])))
+
+    def read() -> None:
+        collection = collect_idx("cifar10", Files(room), size=None)
+        assert collection is not None
+        samples = list(collection.samples)
+        assert len(samples) == len(collection.table)
+        assert {sample.image.shape for sample in samples} == {(3, 32, 32)}
+
+    return read
+
+
 def archive(kind: str, index: int, room: Path) -> Call:
     file = _file(kind, index, room, {"zip": "x.zip", "tar": "x.tar", "tar_gz": "x.tar.gz"}[kind])
 
@@ -182,5 +199,5 @@ def tables(kind: str, index: int, room: Path) -> Call:
 
 READERS: dict[str, Callable[[str, int, Path], Call]] = {
     "png": image, "jpeg": image, "tiff": image, "picture": image, "dicom": dicom, "nifti": nifti, "nifti_gz": nifti, "medmnist": medmnist,
-    "idx": idx, "zip": archive, "tar": archive, "tar_gz": archive, "labels": labels, "tables": tables,
+    "idx": idx, "cifar": cifar, "zip": archive, "tar": archive, "tar_gz": archive, "labels": labels, "tables": tables,
 }  # fmt: skip

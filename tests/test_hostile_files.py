@@ -16,8 +16,9 @@ pytestmark = pytest.mark.slow
 
 ELSEWHERE = {
     "png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "picture": "BMP, GIF, WebP, PPM and JPEG 2000", "dicom": "DICOM", "nifti": "NIfTI",
-    "nifti_gz": "NIfTI, gzipped", "medmnist": "MedMNIST's .npz", "idx": "MNIST's IDX, gzipped", "zip": "zip", "tar": "tar",
-    "tar_gz": "tar, gzipped", "labels": "labels.csv", "tables": "tables of public sets (CSV and JSON)",
+    "nifti_gz": "NIfTI, gzipped", "medmnist": "MedMNIST's .npz", "idx": "MNIST's IDX, gzipped",
+    "cifar": "CIFAR-10's binary batches", "zip": "zip", "tar": "tar", "tar_gz": "tar, gzipped",
+    "labels": "labels.csv", "tables": "tables of public sets (CSV and JSON)",
 }  # fmt: skip
 OWN = {
     "results": "results.json", "scores": "scores.npz", "checkpoint": "checkpoints (JSON and safetensors)",

@@ -27,6 +27,8 @@ _NAMES = {
 }
 _CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _CIFAR_MD5 = "md5:c32a1d4ab5d03f1284b67883e8d87530"  # as the page of the data set states it
+_CIFAR_ROW = 1 + 3 * 32 * 32  # bytes: the class, then the image
+_CIFAR_BATCH = 10_000 * _CIFAR_ROW
 _LARGEST = 2**28  # bytes of a file of MNIST, more than five times what the largest has
 _AGAIN = "download it again"
 
@@ -99,7 +101,10 @@ def _cifar(root: Path) -> Iterator[Part]:
     for title, part in names.items():
         for name in part:
             with reading(folder / name, "a batch of CIFAR-10", _AGAIN), opened(folder / name) as stream:
-                rows = np.frombuffer(stream.read(), np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+                content = stream.read(_CIFAR_BATCH + 1)
+            if not content or len(content) % _CIFAR_ROW or len(content) > _CIFAR_BATCH:
+                raise DataError(f"{folder / name} holds no batch of CIFAR-10, at most 10,000 images of {_CIFAR_ROW} bytes: {_AGAIN}.")
+            rows = np.frombuffer(content, np.uint8).reshape(-1, _CIFAR_ROW)
             yield title, rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0]
 
 
