@@ -207,10 +207,15 @@ def _growth(run: dict, device: str, folder: Path) -> list[str]:
         "\n".join(rows),
         "One epoch of each stage, and scoring as many images, each point in a process of its own. The exponent is the slope of seconds "
         "between the last two points on logarithmic axes: 1 is linear. Along the side of an image, 2 is linear in its pixels, and a "
-        "little more is what no longer fits into the processor's caches; patches "
+        "little more is what no longer fits into the processor's caches and, for Patch-GAN, a smoothing as wide as a patch, which "
+        "here grows with the side; patches "
         "are ranked by sorting and judged at once, so that their number costs little beside the convolutions. Memory grows with the "
         "images, which lie in memory here (memory-mapped ones are read batch by batch), and with Patch-GAN's score of every patch; "
         "along the side it is what the networks keep of a batch for the gradients. "
+        "Other methods that train an autoencoder grow as TEND's first stage does, and patch k-NN compares with a bank whose size is a "
+        "setting. OC-SVM alone is not linear: libsvm's time lies between the square and the cube of the number of training images "
+        "([scikit-learn](https://scikit-learn.org/stable/modules/svm.html#complexity)), a score is compared with every support vector, at "
+        "least the share ν of those images, and their pixels lie in memory as float32 while principal components are found. "
         f"{once} of the {2 * len(run['points'])} times were measured once, the others are the median of {REPEATS}.",
         *pictures,
     ]
