@@ -17,6 +17,7 @@ import time
 import warnings
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -321,6 +322,15 @@ def test_images_that_together_exceed_memory_are_refused_at_the_first(tmp_path, m
     Image.new("RGB", (64, 64), "red").save(tmp_path / "b.png")
     read: list[str] = []
     monkeypatch.setattr(folder, "read_row", lambda *given: read.append(given[1]) or read_row(*given))
+    map_now = ThreadPoolExecutor.map
+
+    def map_unwatched(*given: Any) -> Any:
+        """Results that are looked at late: the threads are far ahead by then."""
+        results = map_now(*given)
+        time.sleep(0.2)
+        return results
+
+    monkeypatch.setattr(ThreadPoolExecutor, "map", map_unwatched)
 
     def load(free: int, last: str = "a.png", **options: Any) -> Any:
         monkeypatch.setattr(folder.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))

@@ -190,22 +190,26 @@ class _Room:
     def __init__(self, n: int, channels: int | None) -> None:
         self.lock, self.n, self.channels = threading.Lock(), n, channels
         self.free, self.held, self.unread = psutil.virtual_memory().available, 0, n
+        self.refusal: DataError | None = None
 
     def bounded(self, read: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         """`read`; its DataError comes as soon as the images, all as large as this one and grey where not yet read, would not fit."""
 
         def read_bounded(folder: Path, path: str, size: int | None) -> np.ndarray:
+            if self.refusal is not None:  # other threads read on until the refusal is seen
+                raise self.refusal
             image = read(folder, path, size)
             plane = image.nbytes // len(image)
             with self.lock:
                 self.held, self.unread = self.held + image.nbytes, self.unread - 1
                 needed = self.held + plane * (self.unread + self.n * (self.channels or len(image)))
             if needed > self.free:
-                raise DataError(
+                self.refusal = DataError(
                     f"{folder / 'labels.csv'} lists {self.n} images, which, all {image.shape[2]}×{image.shape[1]} as {path}, would take "
                     f"{needed >> 20} MiB of memory where {self.free >> 20} are free: give a smaller size= (--size), "
                     "or store them with `novkit data prepare`."
                 )
+                raise self.refusal
             return image
 
         return read_bounded
