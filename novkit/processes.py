@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from novkit.errors import NovkitError, SettingsError
 
+if torch.distributed.is_available():  # now, before the processes meet: imported later, its defaults hold their group past `leave`
+    import torch.distributed.nn.functional
+
 
 def add_gradients(weights: Iterable[nn.Parameter], accelerator: Accelerator) -> None:
     """Every process's gradients become the sum of all; a weight must have a gradient on all processes or on none.
@@ -51,7 +54,7 @@ def check_alike(number: int, accelerator: Accelerator, sentence: str) -> None:
 def leave() -> None:
     """Part from the others, if there are any: each process calls it when nothing is left to exchange.
 
-    A process that ends without may be aborted on its way out, though all its work is done.
+    A process that ends while threads still exchange may be aborted on its way out, though all its work is done.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

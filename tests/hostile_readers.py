@@ -4,9 +4,11 @@ import gzip
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from nbformat import NotebookNode
 from PIL import Image
 
 from novkit.data.archives import unpack
@@ -20,9 +22,11 @@ from novkit.data.prepare.isic2016 import read_truth
 from novkit.data.prepare.rsna_pneumonia import collect as collect_rsna
 from novkit.data.prepare.torchvision_sets import collect as collect_idx
 from novkit.data.reading import read_image
+from novkit.teaching.handed_in import load_sources
+from novkit.teaching.submission import Step, find_assignment, plan_of, read_notebook
 from tests import hostile_files
 from tests.data import layouts
-from tests.hostile_damage import damaged, hostile_text
+from tests.hostile_damage import damaged, hostile_json, hostile_text
 
 Call = Callable[[], object]
 _sound: dict[str, Path] = {}
@@ -197,7 +201,34 @@ def tables(kind: str, index: int, room: Path) -> Call:
     return read
 
 
+def handed_in(kind: str, index: int, room: Path) -> Call:
+    """A student's notebook, up to what would be run of it."""
+    rng = np.random.default_rng([index, 10])
+    name, source = list(sources().items())[index % len(sources())]
+    content = json.loads(json.dumps(source))
+    if index % 2:
+        cell = int(rng.integers(len(content["cells"])))
+        content["cells"][cell] = hostile_json(content["cells"][cell], rng)
+    (room / "x.ipynb").write_bytes(json.dumps(content).encode() if index % 2 else hostile_text(content, rng))
+
+    def read() -> None:
+        submitted = read_notebook(room / "x.ipynb")
+        assert find_assignment(submitted, sources()) in sources()
+        plan = plan_of(source, submitted)
+        assert all(isinstance(step, Step) and isinstance(step.source, str) for step in plan.steps), name
+        assert [note for note in plan.notes if "\n" in note] == []
+
+    return read
+
+
+@cache
+def sources() -> dict[str, NotebookNode]:
+    """The assignments, but a few cells of each."""
+    return {name: NotebookNode(source | {"cells": source.cells[:12]}) for name, source in load_sources().items()}
+
+
 READERS: dict[str, Callable[[str, int, Path], Call]] = {
     "png": image, "jpeg": image, "tiff": image, "picture": image, "dicom": dicom, "nifti": nifti, "nifti_gz": nifti, "medmnist": medmnist,
     "idx": idx, "cifar": cifar, "zip": archive, "tar": archive, "tar_gz": archive, "labels": labels, "tables": tables,
+    "handed_in": handed_in,
 }  # fmt: skip

@@ -16,9 +16,13 @@ from novkit.data.arrays import read_npz
 from novkit.data.store import Sample, open_store, write_store
 from novkit.errors import StoredFileError
 from novkit.methods import load_detector, make_detector
+from novkit.patchgan.masking import PatchGrid
 from novkit.report import write_report
 from novkit.report.markdown import results_table
 from novkit.results import Record, Scores, add_record, load_examples, load_history, load_results, load_scores, summary
+from novkit.widgets import MarginExplorer, PatchExplorer, PatchRuns
+from novkit.widgets.patch_view import PatchScores
+from novkit.widgets.snapshots import GROUPS, Snapshots
 from novkit.widgets.stored import StoredResults
 from tests import hostile_files
 from tests.conftest import blobs
@@ -31,8 +35,9 @@ _sound: dict[str, Path] = {}
 
 def prepare(folder: Path) -> None:
     """Make what whole folders are damaged from."""
-    _sound.update({name: folder / name for name in ("results", "checkpoint", "detector", "store")})
+    _sound.update({name: folder / name for name in ("results", "checkpoint", "detector", "store", "explored")})
     _results(_sound["results"])
+    _explored(_sound["explored"])
     _checkpoints().write(_checkpoint(0))
     _checkpoints().write(_checkpoint(1))
     for method in ("autoencoder", "pixel_zscore", "statistic"):
@@ -228,8 +233,8 @@ def report(kind: str, index: int, room: Path) -> Call:
 
 def _with_another_array(file: Path, rng: np.random.Generator) -> None:
     arrays = read_npz(file)
-    name = sorted(set(arrays) - {"threshold"})[rng.integers(len(arrays) - 1)]
-    value = arrays.pop(name)
+    name = sorted(arrays)[rng.integers(len(arrays))]
+    value = np.atleast_1d(arrays.pop(name))
     others = [value[:1], value[..., None], value.astype(str), np.zeros_like(value, float) + np.nan, np.array(1), value[:0], None,
               np.full(value.shape, "\ud800"), np.full(value.shape, 1e39), np.full(value.shape, 255, np.uint8), np.asarray(value)[..., :3],
               np.full(value.shape, np.inf)]  # fmt: skip
@@ -237,6 +242,39 @@ def _with_another_array(file: Path, rng: np.random.Generator) -> None:
     np.savez(file, **(arrays if other is None else {**arrays, name: other}))
 
 
+def explored(kind: str, index: int, room: Path) -> Call:
+    """What the explorers keep: snapshots of a training, and patch scores of several runs."""
+    rng, file = np.random.default_rng([index, 8]), room / "x.npz"
+    what = ("snapshots.npz", "patch_runs.npz")[index % 2]
+    shutil.copy(_sound["explored"] / what, file)
+    if index % 4 < 2:
+        _with_another_array(file, rng)
+    else:
+        file.write_bytes(damaged([file.read_bytes()], rng))
+
+    def read() -> None:
+        if index % 2:
+            runs = PatchRuns.load(file)
+            patches = PatchExplorer(runs.scores, runs.images, runs.masks, labels=runs.labels)
+            patches.change(run=max(runs.scores), image=len(runs.images) - 1, lit=2)
+        else:
+            snapshots = Snapshots.load(file)
+            margin = MarginExplorer(snapshots)
+            margin.change(step=len(snapshots.epochs) - 1, image=len(snapshots.group) - 1)
+
+    return read
+
+
+def _explored(folder: Path) -> None:
+    folder.mkdir()
+    rng, images = np.random.default_rng(0), np.asarray(blobs(6, size=16) * 255, dtype=np.uint8)
+    group, label = np.repeat(GROUPS, 2), np.array(["normal", "normal", "turned", "turned", "a", "b"])
+    Snapshots.of(range(3), rng.normal(size=(3, 6, 4)), np.zeros(4), 1.0, group, label, images).save(folder / "snapshots.npz")
+    scores = {(side, 0.25): PatchScores(rng.random((6, (16 // side) ** 2)), PatchGrid.of((1, 16, 16), side)) for side in (4, 8)}
+    PatchRuns(scores, images, images[:, 0] > 128, label, "made").save(folder / "patch_runs.npz")
+
+
 READERS: dict[str, Callable[[str, int, Path], Call]] = {
     "results": results, "scores": scores, "checkpoint": checkpoint, "detector": detector, "store": store, "report": report,
+    "explored": explored,
 }  # fmt: skip

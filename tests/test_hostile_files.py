@@ -19,10 +19,12 @@ ELSEWHERE = {
     "nifti_gz": "NIfTI, gzipped", "medmnist": "MedMNIST's .npz", "idx": "MNIST's IDX, gzipped",
     "cifar": "CIFAR-10's binary batches", "zip": "zip", "tar": "tar", "tar_gz": "tar, gzipped",
     "labels": "labels.csv", "tables": "tables of public sets (CSV and JSON)",
+    "handed_in": "notebooks that were handed in",
 }  # fmt: skip
 OWN = {
     "results": "results.json", "scores": "scores.npz", "checkpoint": "checkpoints (JSON and safetensors)",
     "detector": "saved detectors (JSON and safetensors)", "store": "prepared data (JSON, CSV and .npy)",
+    "explored": "what the explorers keep (.npz)",
 }  # fmt: skip
 
 

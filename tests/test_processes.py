@@ -110,6 +110,12 @@ def learnt(method):
     return without_seconds(list(detector.fit(X[:96], X[96:]).history_.values())[-1])
 
 
+def exchanging():
+    """Names of this process's threads that serve the other processes; Linux alone tells."""
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return [name for name in names if "gloo" in name]
+
+
 def main(place: Path) -> None:
     rank = os.environ["RANK"]
 
@@ -132,7 +138,9 @@ def main(place: Path) -> None:
     with mock.patch("novkit.training.CheckpointFolder", Full):
         (place / f"full-{rank}.txt").write_text(what_it_says(Alone(), folder=place / "full"))
     run(Alone(), batch_size=8)  # as another attempt would: the processes are still in step
+    threads = exchanging()
     leave()
+    (place / f"threads-{rank}.json").write_text(json.dumps([threads, exchanging()]))
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +205,16 @@ def test_methods_with_draws_and_batch_statistics_of_their_own_learn_alike(two, m
 )
 def test_all_learn_what_keeps_them_from_going_on(two, name, sentence):
     assert all((two / f"{name}-{rank}.txt").read_text().startswith(sentence) for rank in "01")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the threads of a process with their names")
+def test_nothing_runs_on_after_leaving(two):
+    """A thread that still exchanges while Python ends aborts the process, now and then."""
+    for rank in "01":
+        before, after = json.loads((two / f"threads-{rank}.json").read_text())
+        assert before
+        assert not after
 
 
 @pytest.mark.slow

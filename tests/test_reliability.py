@@ -81,7 +81,7 @@ EACH_A_PAGE = "reported and explored"
     ("words", "tried", "least", "good"),
     [
         ("SIGKILL:", 50, 7, r"the same result as undisturbed, bit for bit"),
-        ("damaged at random", 10_000, 16, r"refused in a sentence|read"),
+        ("damaged at random", 10_000, 21, r"refused in a sentence|read"),
         (EACH_A_PAGE, 2_000, 1, r"refused in a sentence|read"),
         ("fresh clones", 2, 1, r"the same \d+ records but for seconds and memory"),
     ],

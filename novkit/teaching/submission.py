@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from novkit.data.untrusted import is_file
+from novkit.data.untrusted import is_file, quiet
 from novkit.errors import DataError, SettingsError
 from novkit.files import writable
 from novkit.teaching.marks import grade_id, inside, kind, nbgrader, part, released_text
@@ -49,7 +49,8 @@ def read_notebook(path: Path, mend: str = "hand in the .ipynb file itself") -> N
     try:
         if path.stat().st_size > LARGEST:
             raise DataError(f"{name} has {path.stat().st_size / 1e6:.0f} MB: hand it in without outputs (Kernel → Restart and clear).")
-        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+        with quiet():  # nbformat remarks on what it puts right
+            notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
         cells = [(cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells]
     except DataError:
         raise

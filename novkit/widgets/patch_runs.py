@@ -15,6 +15,7 @@ from novkit.data.arrays import read_npz
 from novkit.data.splits import split_by_group
 from novkit.errors import DataError, StoredFileError
 from novkit.files import replacing
+from novkit.images import check_images
 from novkit.notebooks import reference_results
 from novkit.patchgan import PatchGan, PatchGanSettings
 from novkit.patchgan.masking import PatchGrid
@@ -45,9 +46,14 @@ class PatchRuns:
     about: str = ""
 
     def __post_init__(self) -> None:
-        n = len(self.images)
+        n = len(check_images(self.images, what="images"))
         if not self.scores or {len(run.scores) for run in self.scores.values()} | {len(self.masks), len(self.labels)} != {n}:
             raise DataError(f"{n} images, but their runs, masks or labels are of another number: give one of each for every image.")
+        if self.masks.dtype != bool or self.masks.shape[1:] != self.images.shape[2:] or self.labels.ndim != 1:
+            raise DataError(
+                f"Images of shape {self.images.shape}, but masks of {self.masks.dtype} {self.masks.shape} and labels of "
+                f"{self.labels.shape}: give bool (n, height, width) and (n,)."
+            )
 
     def save(self, path: str | Path) -> Path:
         """Write as .npz in one step; returns its path."""

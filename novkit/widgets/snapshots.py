@@ -30,7 +30,7 @@ class Snapshots:
     angle: (E, n) radians of z − c in one plane, the same in every epoch. group: (n,) "ID", "transformed" or "novel".
     label: (n,) class or kind, text. images: (n, channels, height, width) uint8. radius: R, which bounds the *squared* distance.
     exact: the embedding has two dimensions, so that angles are true; else they only spread the points, and distances alone are true.
-    Raises DataError where the shapes do not fit.
+    Raises DataError where the shapes do not fit, and for numbers that are not finite.
     """
 
     epochs: np.ndarray
@@ -43,16 +43,23 @@ class Snapshots:
     exact: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("epochs", "group", "label"):
+            if getattr(self, name).ndim != 1:
+                raise DataError(f"{name} has shape {getattr(self, name).shape}: give one value each, in one row.")
         n, shape = len(self.group), (len(self.epochs), len(self.group))
         if not shape[0] or self.squared_distance.shape != shape or self.angle.shape != shape:
             raise DataError(
                 f"{shape[0]} epochs and {n} images, but distances of shape {self.squared_distance.shape} and angles of "
                 f"{self.angle.shape}: give (epochs, images), at least one epoch."
             )
+        check_images(self.images, what="images")
         if len(self.label) != n or len(self.images) != n or not set(self.group.tolist()) <= set(GROUPS):
             raise DataError(f"{n} images but {len(self.label)} labels and {len(self.images)} pictures, groups {set(self.group.tolist())}.")
-        if not np.isfinite(self.squared_distance).all() or self.squared_distance.min(initial=0) < 0 or not self.radius > 0:
-            raise DataError(f"Squared distances must be finite and ≥ 0, and R ({self.radius}) positive: record the snapshots again.")
+        numbers = (self.epochs, self.squared_distance, self.angle, np.asarray(self.radius))
+        if not all(value.dtype.kind in "iuf" and np.isfinite(value).all() for value in numbers):
+            raise DataError("Epochs, squared distances, angles and R must be finite numbers: record the snapshots again.")
+        if self.squared_distance.min(initial=0) < 0 or not self.radius > 0:
+            raise DataError(f"Squared distances must be ≥ 0, and R ({self.radius}) positive: record the snapshots again.")
 
     @property
     def distance(self) -> np.ndarray:

@@ -65,6 +65,13 @@ def test_round_trip_without_pickle(tmp_path):
         {"squared_distance": np.full((4, 12), -1.0)},
         {"squared_distance": np.full((4, 12), np.nan)},
         {"radius": 0.0},
+        {"radius": np.inf},
+        {"angle": np.full((4, 12), np.nan)},
+        {"angle": np.full((4, 12), "north")},
+        {"epochs": np.array(list("abcd"))},
+        {"epochs": np.arange(4)[:, None]},
+        {"group": np.array(["ID"] * 12)[:, None]},
+        {"images": np.zeros((12, 8, 8), np.uint8)},
     ],
 )
 def test_what_does_not_fit_is_refused(wrong):

@@ -45,6 +45,10 @@ def test_parts_that_do_not_fit_are_refused():
         PatchRuns(given.scores, given.images[:2], given.masks, given.labels)
     with pytest.raises(DataError, match="another number"):
         PatchRuns({}, given.images, given.masks, given.labels)
+    with pytest.raises(DataError, match=r"give bool \(n, height, width\)"):
+        PatchRuns(given.scores, given.images, given.masks.astype(float), given.labels)
+    with pytest.raises(DataError, match=r"give bool \(n, height, width\)"):
+        PatchRuns(given.scores, given.images, given.masks[:, 1:], given.labels)
 
 
 def test_the_stored_grid_is_the_stated_one():
