@@ -17,7 +17,7 @@ function save(name, href) {
   link.remove();
 }
 
-function nameAll(root, model) {
+function nameSliders(root) {
   for (const box of root.querySelectorAll(".widget-slider")) {
     const text = box.querySelector(".widget-label")?.textContent;
     if (!text) continue;
@@ -30,9 +30,14 @@ function nameAll(root, model) {
     readout.setAttribute("role", "textbox");
     readout.style.minWidth = "max-content";  // "99% – 100%" is wider than ipywidgets allows
     const values = readout.textContent.split("–");  // as people read them: a logarithmic slider would say its exponent
-    if (values.length === handles.length)
-      handles.forEach((handle, i) => handle.setAttribute("aria-valuetext", values[i].trim()));
+    if (values.length === handles.length) handles.forEach((handle, i) => {
+      if (handle.getAttribute("aria-valuetext") !== values[i].trim()) handle.setAttribute("aria-valuetext", values[i].trim());
+    });
   }
+}
+
+function nameAll(root, model) {
+  nameSliders(root);
   for (const [icon, name] of Object.entries({ play: "Play", pause: "Pause", stop: "Stop", retweet: "Repeat" }))
     for (const image of root.querySelectorAll(`.widget-play .fa-${icon}`)) image.parentElement.setAttribute("aria-label", name);
   for (const plot of root.querySelectorAll(".js-plotly-plot")) {
@@ -72,6 +77,8 @@ function render({ model, el }) {
     requestAnimationFrame(() => { waiting = false; const found = root(); if (found) nameAll(found, model); });
   };
   const observer = new MutationObserver(rename);
+  // a slider that moves says a bare number; put right before anyone can read it
+  const moved = new MutationObserver(() => { const found = root(); if (found) nameSliders(found); });
   let width = 0;
   const fit = new ResizeObserver(([entry]) => {
     const now = Math.round(entry.contentRect.width);
@@ -79,13 +86,21 @@ function render({ model, el }) {
   });
   const attach = () => {
     const found = root();
-    if (found) { observer.observe(found, { childList: true, subtree: true }); fit.observe(found); rename(); }
-    else if (tries-- > 0) setTimeout(attach, 100);
+    if (found) {
+      observer.observe(found, { childList: true, subtree: true });
+      moved.observe(found, { attributeFilter: ["aria-valuetext"], subtree: true });
+      fit.observe(found);
+      rename();
+    } else if (tries-- > 0) setTimeout(attach, 100);
   };
   let tries = 100;
   attach();
   model.on("change:alt", rename);
-  return () => { observer.disconnect(); fit.disconnect(); model.off("msg:custom", answer); model.off("change:alt", rename); };
+  return () => {
+    for (const each of [observer, moved, fit]) each.disconnect();
+    model.off("msg:custom", answer);
+    model.off("change:alt", rename);
+  };
 }
 export default { render };
 """

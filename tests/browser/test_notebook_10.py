@@ -107,6 +107,23 @@ def test_threshold_moves_line_and_mark_and_the_table_follows(scores):
         )
 
 
+def test_a_slider_never_says_a_bare_number(scores):
+    said = scores.handle(THRESHOLD).evaluate(
+        """async handle => {
+          const said = [], readout = handle.closest(".widget-slider").querySelector(".widget-readout");
+          for (const key of ["ArrowLeft", "ArrowRight"]) {
+            handle.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+            await Promise.resolve();  // nobody else comes to read before this
+            said.push([handle.getAttribute("aria-valuetext"), readout.textContent]);
+          }
+          return said;
+        }"""
+    )
+    assert all(text == shown and text.endswith("%") for text, shown in said)
+    assert said[0] != said[1]
+    scores.rest()
+
+
 def _of(given) -> tuple[np.ndarray, np.ndarray]:
     return given.label, given.score
 
