@@ -78,12 +78,13 @@ def test_it_is_read_in_the_dark(report):
     seen = {}
     for scheme in ("light", "dark"):
         report.emulate_media(color_scheme=scheme)
-        report.wait_for_timeout(500)
+        if seen:  # plotly draws anew a while after
+            changed = "before => document.querySelector('.plot').layout.font.color !== before"
+            report.wait_for_function(changed, arg=seen["light"][2], timeout=MS)  # the figures' ink follows
         seen[scheme] = look()
     report.emulate_media(color_scheme="light")
     assert seen["light"][0] > seen["light"][1] + 400
     assert seen["dark"][1] > seen["dark"][0] + 400
-    assert seen["light"][2] != seen["dark"][2]  # the figures' ink follows
 
 
 def test_it_prints(report):
@@ -99,8 +100,7 @@ def test_it_prints(report):
 
 def test_it_fits_a_telephone(report):
     report.set_viewport_size({"width": 390, "height": 844})
-    report.wait_for_timeout(300)
-    assert report.evaluate("document.documentElement.scrollWidth") <= 390
+    report.wait_for_function("document.documentElement.scrollWidth <= 390", timeout=MS)
     report.set_viewport_size({"width": 1280, "height": 900})
 
 
