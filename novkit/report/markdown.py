@@ -135,9 +135,13 @@ def _name(method: str) -> str:
     return METHODS[method] + (" †" if method == UPPER_BOUND else "")
 
 
+# what would be markup, or what code hosts link by themselves; an underscore within a word is neither
+_MARKUP = re.compile(r"[\\`*&\[\]|<>$~@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+
+
 def markdown_text(text: str) -> str:
-    """Text from the data as a Markdown page shows it: none of it is markup, and it stays in its cell."""
-    return re.sub(r"([\\`*\[\]|<>$~])", r"\\\1", " ".join(text.split()))
+    """Text from the data as a Markdown page shows it: none of it is markup or becomes a link, and it stays in its cell."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def _case(place: Place) -> str:
@@ -151,8 +155,8 @@ def _note(records: Sequence[Record], command: str, *, best: bool = True) -> str:
     profile, device, commit = (markdown_text(", ".join(sorted(values))) for values in fields.values())
     spread = f"mean ± standard deviation over seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
     legend = (
-        "Bold: the best of its column. † the best single statistic *for this test set*: an upper bound chosen with its labels. Where "
-        "statistics have a map, it is the raw grey level. "
+        "Bold: the best of its column. † the best single statistic *for this test set*: an upper bound chosen with its labels. The map of "
+        "the two statistics is the raw grey level. "
     )
     command = " ".join(command.replace("`", " ").replace("<!--", "").split())  # between backticks nothing else is markup
     return (

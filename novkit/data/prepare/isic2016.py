@@ -64,9 +64,9 @@ RECIPES = (
         name="isic2016",
         title="ISIC 2016 task 3: dermoscopy, benign and malignant lesions",
         needs=(
-            "the training part is fetched by itself; download ISBI2016_ISIC_Part3_Training_Data.zip and "
-            "ISBI2016_ISIC_Part3_Training_GroundTruth.csv from challenge.isic-archive.com (2016, task 3), and for the test part "
-            "ISBI2016_ISIC_Part3_Test_Data.zip and ISBI2016_ISIC_Part3_Test_GroundTruth.csv, into {raw}"
+            "novkit fetches the training part; if that fails, download ISBI2016_ISIC_Part3_Training_Data.zip and "
+            "ISBI2016_ISIC_Part3_Training_GroundTruth.csv from challenge.isic-archive.com (2016, task 3) yourself; for the test part also "
+            "download ISBI2016_ISIC_Part3_Test_Data.zip and ISBI2016_ISIC_Part3_Test_GroundTruth.csv from there; put the files into {raw}"
         ),
         collect=collect,
         downloads=lambda options: (
