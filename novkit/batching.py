@@ -12,7 +12,7 @@ from novkit.devices import seed_global
 from novkit.errors import DataError, SettingsError, TrainingError
 from novkit.images import chunks, send, to_raw, to_unit
 from novkit.progress import say
-from novkit.seeding import seed_for, torch_generator
+from novkit.seeding import BatchGenerator, seed_for, torch_generator
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Step:
     """Where in training we are, all counted from 0. A validation, or the hook before an epoch, has step −1.
 
     keeps: whether a loss may keep what it computed for the next optimiser's: only where a batch is taken in one piece.
+    first, whole: the images at hand are number `first` and those after it of a batch of `whole`, in all processes together; a whole of 0
+    means that there are no others.
     """
 
     seed: int
@@ -29,11 +31,21 @@ class Step:
     process: int = 0
     piece: int = 0
     keeps: bool = True
+    first: int = 0
+    whole: int = 0
 
     def generator(self, *purpose: int | str) -> torch.Generator:
         """A CPU generator that is a function of (seed, epoch, step, purpose), and of process and piece where there are several."""
         pieces = (f"piece {self.piece}",) if self.piece else ()
         return torch_generator(self.seed, "step", self.epoch, self.step, self.process, *pieces, *purpose)
+
+    def batch_generator(self, *purpose: int | str) -> torch.Generator:
+        """A CPU generator that is the same in every process and piece: `novkit.seeding.drawn` takes from it what is drawn for each image,
+        so that an image gets the same numbers wherever it is computed. With one process and piece its draws are those of `generator`."""
+        keys = "step", self.epoch, self.step, 0, *purpose
+        if not self.whole:
+            return torch_generator(self.seed, *keys)
+        return BatchGenerator.of(self.seed, *keys, first=self.first, whole=self.whole)
 
     def seed_layers(self) -> None:
         """Make what layers draw from torch's global random state (dropout) such a function too; the loop calls it at every step."""
@@ -94,8 +106,9 @@ class Batches:
             order = send(order, self.device)
         for number, (first, last) in enumerate(self.bounds):
             size = last - first
-            mine = order[first + size * self.rank // self.world : first + size * (self.rank + 1) // self.world]
-            yield replace(before, step=number, process=self.rank), self._take(mine), len(mine) / size
+            start, stop = size * self.rank // self.world, size * (self.rank + 1) // self.world
+            step = replace(before, step=number, process=self.rank, first=start, whole=size)
+            yield step, self._take(order[first + start : first + stop]), (stop - start) / size
 
     def _take(self, indices: Tensor) -> Tensor:
         if self.resident is not None:

@@ -41,6 +41,43 @@ def torch_generator(seed: int, *keys: int | str) -> torch.Generator:
     return torch.Generator("cpu").manual_seed(seed_for(seed, *keys))
 
 
+class BatchGenerator(torch.Generator):
+    """A generator on the CPU for images `first`, `first` + 1, … of a batch of `whole`, the others of which are computed elsewhere.
+
+    `drawn` gives each image the numbers that it would get where all are computed together.
+    """
+
+    first: int
+    whole: int
+
+    @classmethod
+    def of(cls, seed: int, *keys: int | str, first: int, whole: int) -> "BatchGenerator":
+        """For (seed, keys), with the draws of `torch_generator`."""
+        generator = cls("cpu")
+        generator.first, generator.whole = first, whole
+        generator.manual_seed(seed_for(seed, *keys))
+        return generator
+
+
+def whole_batch(n: int, generator: torch.Generator) -> tuple[int, slice]:
+    """For how many images to draw, and which of them the n at hand are; all n, unless it is a BatchGenerator that says otherwise."""
+    if isinstance(generator, BatchGenerator):
+        return generator.whole, slice(generator.first, generator.first + n)
+    return n, slice(n)
+
+
+def drawn(draw: Callable[..., torch.Tensor], n: int, *shape: int, generator: torch.Generator) -> torch.Tensor:
+    """(n, *shape): what `draw`, such as torch.rand, gives each of n images; on the CPU.
+
+    >>> together = drawn(torch.rand, 5, 2, generator=torch_generator(0, "noise"))
+    >>> share = drawn(torch.rand, 3, 2, generator=BatchGenerator.of(0, "noise", first=2, whole=5))
+    >>> bool((share == together[2:]).all())
+    True
+    """
+    whole, own = whole_batch(n, generator)
+    return draw((whole, *shape), generator=generator)[own]
+
+
 def seeded(seed: int, purpose: str, build: Callable[[], T]) -> T:
     """Build a network with its initial weights drawn from (seed, purpose); the global random state stays as it was."""
     with torch.random.fork_rng(devices=[]):

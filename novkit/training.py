@@ -234,8 +234,10 @@ def _gradients(
 
     def in_pieces(pieces: int) -> dict[str, Tensor]:
         values: dict[str, Tensor] = {}
+        done = 0
         for number, part in enumerate(x.tensor_split(pieces)):
-            here = replace(step, piece=number, keeps=pieces == 1)
+            here = replace(step, piece=number, keeps=pieces == 1, first=step.first + done)
+            done += len(part)
             if number:
                 here.seed_layers()
             found, of_batch = loss_of(name, part, here), len(part) / len(x)

@@ -16,8 +16,9 @@ from novkit.methods import load_detector
 SMALL = {
     "autoencoder": ["epochs=3", "width=4", "latent=8", "least_steps=1"],
     "patchgan": ["epochs=2", "width=4", "discriminator_width=4"],
-    "tend": ["epochs_autoencoder=2", "epochs=4", "warmup=2", "width=4", "embedding=16", "least_steps=1"],
+    "tend": ["epochs_autoencoder=2", "epochs=4", "warmup=2", "width=4", "embedding=16", "least_steps=1", "batch_norm=false"],
 }
+BATCH_STATISTICS = ("patchgan",)  # of each process's share: trained alike, not to the same numbers
 
 
 def train(method: str, out: Path, *launcher: str) -> None:
@@ -55,7 +56,8 @@ def test_two_processes_train_what_one_trains(method, tmp_path):
     one, two = (load_detector(tmp_path / name) for name in ("one", "two"))
     setup = one_vs_rest(load("digits"), "0", seed=0)
     aurocs = [roc_auc_score(setup.y_test, detector.novelty_score(setup.X_test)) for detector in (one, two)]
-    if method == "autoencoder":  # no batch statistics, nothing drawn by each process: the same numbers to rounding
+    exact = method not in BATCH_STATISTICS
+    if exact:  # what is drawn for an image is the same in whichever process it is: the same numbers to rounding
         np.testing.assert_allclose(two.novelty_score(setup.X_test), one.novelty_score(setup.X_test), rtol=1e-3)
         assert two.threshold_ == pytest.approx(one.threshold_, rel=1e-3)
-    assert aurocs[1] == pytest.approx(aurocs[0], abs=1e-3 if method == "autoencoder" else 0.1)
+    assert aurocs[1] == pytest.approx(aurocs[0], abs=1e-3 if exact else 0.1)

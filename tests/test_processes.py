@@ -23,9 +23,16 @@ from novkit.processes import leave
 from novkit.seeding import seeded
 from tests.toy_training import Adversarial, Denoising, run, weights, without_seconds
 
-SMALL = {
-    "patchgan": {"epochs": 6, "width": 4, "discriminator_width": 4},
-    "tend": {"epochs_autoencoder": 2, "epochs": 8, "warmup": 2, "width": 4, "embedding": 16, "least_steps": 1},
+_TEND = {"epochs_autoencoder": 2, "epochs": 8, "warmup": 2, "width": 4, "embedding": 16, "least_steps": 1}
+BATCH_STATISTICS = {  # batch normalisation sees each process's share
+    "patchgan": ("patchgan", {"epochs": 6, "width": 4, "discriminator_width": 4}, "reconstructor_loss"),
+    "tend": ("tend", _TEND, "classification"),
+}
+NONE = {  # what is drawn for an image is the same in whichever process it is
+    "tend, as published": ("tend", _TEND | {"batch_norm": False}, "classification"),
+    "tend, published transformations": ("tend", _TEND | {"batch_norm": False, "transformations": "published"}, "classification"),
+    "vae": ("vae", {"epochs": 4, "width": 4, "latent": 8, "least_steps": 1}, "kl"),
+    "alocc": ("alocc", {"epochs": 4, "width": 4, "latent": 8, "least_steps": 1}, "reconstructor_error"),
 }
 
 
@@ -103,10 +110,10 @@ def what_it_says(objective, **settings):
     return "nothing"
 
 
-def learnt(method):
+def learnt(method, changes, _):
     """The epochs of a method's last training on a few digits."""
     X = one_vs_rest(load("digits"), "0", seed=0).X_train
-    detector = make_detector(method, changes=SMALL[method], seed=0, device="cpu", progress=False)
+    detector = make_detector(method, changes=changes, seed=0, device="cpu", progress=False)
     return without_seconds(list(detector.fit(X[:96], X[96:]).history_.values())[-1])
 
 
@@ -131,8 +138,8 @@ def main(place: Path) -> None:
     (place / f"centres-{rank}.txt").write_text(str(objective.seen))
     (place / f"collapse-{rank}.txt").write_text(what_it_says(GivesUp()))
     what_it_says(GivesUp(at=2), folder=place / "stopped", checkpoint_seconds=0)
-    for method in SMALL:
-        (place / f"{method}-{rank}.json").write_text(json.dumps(learnt(method)))
+    for name, of in {**BATCH_STATISTICS, **NONE}.items():
+        (place / f"{name}-{rank}.json").write_text(json.dumps(learnt(*of)))
     run(Alone(), epochs=1, batch_size=8, folder=place / "disk-0")  # only the first writes
     (place / f"apart-{rank}.txt").write_text(what_it_says(Alone(), epochs=1, folder=place / f"disk-{rank}"))
     with mock.patch("novkit.training.CheckpointFolder", Full):
@@ -182,16 +189,30 @@ def test_all_hold_the_statistics_of_the_first(two):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "loss"), [("patchgan", "reconstructor_loss"), ("tend", "classification")])
-def test_methods_with_draws_and_batch_statistics_of_their_own_learn_alike(two, method, loss):
+@pytest.mark.parametrize("name", BATCH_STATISTICS)
+def test_methods_with_batch_statistics_of_their_own_learn_alike(two, name):
     """Losses within 8 % at every epoch; those of training fall by more than that on the way."""
-    both = [json.loads((two / f"{method}-{rank}.json").read_text()) for rank in "01"]
-    assert both[0] == both[1]
-    alone = learnt(method)
+    found, alone, loss = compared(two, name, BATCH_STATISTICS[name])
     for column in (loss, "val_loss"):
-        found, expected = ([epoch[column] for epoch in epochs] for epochs in (both[0], alone))
-        np.testing.assert_allclose(found, expected, rtol=0.08, err_msg=column)
-    assert max(alone[-1][loss], both[0][-1][loss]) < 0.85 * alone[0][loss]
+        np.testing.assert_allclose(found[column], alone[column], rtol=0.08, err_msg=column)
+    assert max(alone[loss][-1], found[loss][-1]) < 0.85 * alone[loss][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NONE)
+def test_methods_without_batch_statistics_learn_the_same(two, name):
+    """Every loss to rounding, which training magnifies: a draw that differed would show at once."""
+    found, alone, loss = compared(two, name, NONE[name])
+    for column in alone:
+        np.testing.assert_allclose(found[column], alone[column], rtol=2e-3, err_msg=column)
+    assert len(set(alone[loss])) > 1
+
+
+def compared(two, name, of):
+    """What two processes and one have in each column of their history, and the loss to look at."""
+    both = [json.loads((two / f"{name}-{rank}.json").read_text()) for rank in "01"]
+    assert both[0] == both[1]
+    return *({key: [epoch[key] for epoch in epochs] for key in epochs[0] if key != "phase"} for epochs in (both[0], learnt(*of))), of[2]
 
 
 @pytest.mark.slow

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import weakref
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -429,10 +428,3 @@ def test_what_a_batch_that_did_not_fit_computed_is_let_go():
     run(objective, epochs=1, batch_size=16)
     assert len(objective.sizes) > 2  # it did go on
     assert not objective.held
-
-
-def test_pieces_draw_their_own_noise_and_the_first_draws_the_whole_batchs():
-    step = Step(0, 1, 2, CPU)
-    draws = [torch.rand(3, generator=replace(step, piece=piece).generator("noise")).tolist() for piece in (0, 1, 2)]
-    assert draws[0] == torch.rand(3, generator=step.generator("noise")).tolist()
-    assert draws[0] != draws[1] != draws[2]

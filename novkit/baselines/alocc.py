@@ -25,7 +25,7 @@ from novkit.baselines.autoencoder import (
 from novkit.devices import adam
 from novkit.errors import SettingsError, TrainingError
 from novkit.images import batches, send
-from novkit.seeding import seeded, torch_generator
+from novkit.seeding import drawn, seeded, torch_generator
 from novkit.tend.networks import depth_for
 from novkit.training import Objective, Step
 
@@ -88,18 +88,18 @@ class AdversarialReconstruction(Objective):
     def restored(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """R(x + η)."""
         self._kept = None  # what a step that ran out of memory left
-        noise = send(torch.randn(x.shape, generator=generator), x.device).to(x.dtype)
+        noise = send(drawn(torch.randn, *x.shape, generator=generator), x.device).to(x.dtype)
         return self.modules["reconstructor"](x + self.settings.noise * noise)
 
     def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
         discriminator = self.modules["discriminator"]
         if optimizer == "discriminator":
-            made = self.restored(images, step.generator("noise"))
+            made = self.restored(images, step.batch_generator("noise"))
             self._kept = made if step.keeps else None
             real, fake = discriminator(torch.cat([images, made.detach().to(images)])).float().chunk(2)
             return {"loss": F.softplus(-real).mean() + F.softplus(fake).mean()}
         kept, self._kept = self._kept, None
-        made = self.restored(images, step.generator("noise")) if kept is None else kept
+        made = self.restored(images, step.batch_generator("noise")) if kept is None else kept
         adversarial = F.softplus(-discriminator(made).float()).mean()
         error = squared_error(images, made).mean()
         return {"loss": adversarial + self.settings.reconstruction_weight * error, "adversarial": adversarial, "error": error}

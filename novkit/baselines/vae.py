@@ -12,7 +12,7 @@ from novkit.baselines.autoencoder import SCORING_BATCH, AutoencoderDetector, Aut
 from novkit.devices import adam
 from novkit.errors import SettingsError
 from novkit.images import batches, send
-from novkit.seeding import seeded, torch_generator
+from novkit.seeding import drawn, seeded, torch_generator
 from novkit.tend.networks import convolutional_autoencoder
 from novkit.training import Objective, Step
 
@@ -79,13 +79,13 @@ class EvidenceLowerBound(Objective):
     def terms(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Means over the batch, in nats."""
         mean, log_variance = self.network.encode(x)
-        z = mean + (0.5 * log_variance).exp() * send(torch.randn(mean.shape, generator=generator), mean.device).to(mean.dtype)
+        z = mean + (0.5 * log_variance).exp() * send(drawn(torch.randn, *mean.shape, generator=generator), mean.device).to(mean.dtype)
         reconstruction = reconstruction_nats(x, self.network.decoder(z).float(), self.settings.noise).mean()
         kl = kl_divergence(mean, log_variance).mean()
         return {"loss": reconstruction + self.settings.beta * kl, "reconstruction": reconstruction, "kl": kl}
 
     def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
-        return self.terms(images, step.generator("latent"))
+        return self.terms(images, step.batch_generator("latent"))
 
     def validate(self, images: np.ndarray, step: Step) -> dict[str, float]:
         totals: dict[str, float] = {}

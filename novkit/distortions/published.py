@@ -10,7 +10,7 @@ writes before each transformation is not made here.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from novkit.distortions.resampling import check_batch, inside, pixel_centres, resample
 from novkit.errors import SettingsError
 from novkit.images import send
+from novkit.seeding import drawn
 
 _SIDE = 256  # the published coordinates are those of a 256×256 image
 
@@ -184,7 +185,7 @@ def distort_published(images: Tensor, generator: torch.Generator) -> tuple[Tenso
     Returns the images and, for each, the place of its transformation in PUBLISHED (n,).
     """
     check_batch(images)
-    kinds = torch.randint(len(PUBLISHED), (len(images),), generator=generator)
+    kinds = drawn(partial(torch.randint, len(PUBLISHED)), len(images), generator=generator)
     result = torch.empty_like(images)
     for index, which in enumerate(PUBLISHED):
         rows = send(torch.nonzero(kinds == index).flatten(), images.device)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from novkit.errors import DataError, SettingsError
 from novkit.images import send
+from novkit.seeding import drawn
 
 # A bilinear shift by t multiplies the power at frequency ω by 1 − 2 t (1 − t) (1 − cos ω). Over shifts within half a pixel
 # the mean of t (1 − t) is 1/6, which this shift has too.
@@ -96,10 +97,10 @@ def near_identity_matrices(n: int, height: int, width: int, generator: torch.Gen
     """(n, 2, 3), from pixels about the image's centre to pixels: for each image a random shift within half a pixel, and a rotation, scale
     and shear so small that the edges move by less than one pixel more. [O]
     """
-    shift = torch.rand(n, 2, 1, generator=generator) - 0.5
+    shift = drawn(torch.rand, n, 2, 1, generator=generator) - 0.5
     # Entries of ±0.5 px per half side: the phase between old and new pixels changes across the image, as it does in
     # any real transformation, and with it the blur of the interpolation.
-    linear = (torch.rand(n, 2, 2, generator=generator) - 0.5) * torch.tensor([2 / width, 2 / height])
+    linear = (drawn(torch.rand, n, 2, 2, generator=generator) - 0.5) * torch.tensor([2 / width, 2 / height])
     shift = shift + 0.5 * torch.tensor([[width], [height]])
     return torch.cat([torch.eye(2) + linear, shift], dim=-1)
 

@@ -9,6 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 
 import torch
@@ -26,6 +27,7 @@ from novkit.distortions.resampling import (
 )
 from novkit.errors import SettingsError
 from novkit.images import send
+from novkit.seeding import drawn
 
 Plane = tuple[Tensor, Tensor]  # x and y (n, h, w) in centred coordinates: half the shorter side = 1
 
@@ -220,7 +222,7 @@ class Windows:
     @classmethod
     def draw(cls, n: int, height: int, width: int, generator: torch.Generator, settings: TrainingFamily) -> "Windows":
         """Centres lie in the middle half of the image, where the body is. On the CPU."""
-        numbers = torch.rand(n, 4, generator=generator)
+        numbers = drawn(torch.rand, n, 4, generator=generator)
         sides = torch.tensor([width, height], dtype=torch.float32)
         local = numbers[:, 0] < settings.local
         smallest, largest = settings.window
@@ -260,10 +262,10 @@ class Drawn:
     def of(cls, images: Tensor, generator: torch.Generator, settings: TrainingFamily) -> "Drawn":
         """Draw for images (n, c, h, w); generator: on the CPU, like all that is returned."""
         n, _, height, width = images.shape
-        kinds = torch.randint(len(settings.kinds), (n,), generator=generator)
-        uniform = torch.rand(n, generator=generator)
+        kinds = drawn(partial(torch.randint, len(settings.kinds)), n, generator=generator)
+        uniform = drawn(torch.rand, n, generator=generator)
         amounts = settings.strength * (settings.weakest + (1 - settings.weakest) * uniform)
-        u = 2 * torch.rand(n, DRAWS, generator=generator) - 1
+        u = 2 * drawn(torch.rand, n, DRAWS, generator=generator) - 1
         matrices = near_identity_matrices(n, height, width, generator)
         return cls(kinds, matrices, amounts, u, Windows.draw(n, height, width, generator, settings))
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from novkit.errors import SettingsError
+from novkit.seeding import whole_batch
 
 
 def patch_size_for(height: int, width: int) -> int:
@@ -74,12 +75,13 @@ def partitions(n: int, grid: PatchGrid, boxes: tuple[int, ...], masks: int, gene
 
     Each of the n draws has one box size, and its grid of cells is shifted by whole patches; cells at the border may be cut.
     """
-    label = torch.empty(n, grid.rows, grid.columns, dtype=torch.long)
-    kind = torch.randint(len(boxes), (n,), generator=generator)
+    whole, own = whole_batch(n, generator)
+    label = torch.empty(whole, grid.rows, grid.columns, dtype=torch.long)
+    kind = torch.randint(len(boxes), (whole,), generator=generator)
     for number, box in enumerate(boxes):
         chosen = torch.nonzero(kind == number).flatten()
         label[chosen] = _deal(len(chosen), grid, box, masks, generator)
-    return label.flatten(1)
+    return label[own].flatten(1)
 
 
 def _deal(n: int, grid: PatchGrid, box: int, masks: int, generator: torch.Generator) -> Tensor:

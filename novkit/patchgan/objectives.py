@@ -61,11 +61,11 @@ class MaskedRestoration(Objective):
     def loss(self, optimizer: str, images: Tensor, step: Step) -> dict[str, Tensor]:
         if optimizer == "discriminator":
             self._kept = None  # what a step that ran out of memory left
-            hidden, mask, restored = self.restore(images, step.generator("mask"))
+            hidden, mask, restored = self.restore(images, step.batch_generator("mask"))
             self._kept = (hidden, mask, restored) if step.keeps else None
             return self.discriminator_loss(images, restored.detach(), mask, hidden)
         kept, self._kept = self._kept, None
-        hidden, mask, restored = self.restore(images, step.generator("mask")) if kept is None else kept
+        hidden, mask, restored = self.restore(images, step.batch_generator("mask")) if kept is None else kept
         return self.reconstructor_loss(images, restored, mask, hidden)
 
     def restore(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

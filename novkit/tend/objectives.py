@@ -120,7 +120,7 @@ class MarginLearning(Objective):
 
     def pair(self, images: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """x and T(x)."""
-        return self.untransformed(images, step.generator("near identity")), self.transform(images, step.generator("transform"))
+        return self.untransformed(images, step.batch_generator("near identity")), self.transform(images, step.batch_generator("transform"))
 
     def losses(self, x: Tensor, t: Tensor, phase: str) -> dict[str, Tensor]:
         """Both terms on one encoding of x and T(x) together."""
