@@ -1,10 +1,10 @@
-"""LGG FLAIR slices at 128×128, every method: written and committed before a tumour label of the test set was read.
+"""LGG FLAIR slices at 128×128, every method: written and committed before any method was scored on it.
 
     NOVKIT_REAL_DATA=<folder with lgg_flair_mri> python results/lgg_128.py --seeds 1
 
 Settings: the quick profile as it was tuned on `brain`. What differs is the length, because 490 slices make fewer steps an epoch than
 2880: every trained method sees about 21 500 images (Patch-GAN 44 epochs of 490; the others 34 of 640, their least number of steps).
-Slices are matched in position and split by patient.
+Slices come from one range of heights and are split by patient.
 """
 
 import argparse
