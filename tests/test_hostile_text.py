@@ -21,11 +21,11 @@ from novkit.evaluation import Scores
 from novkit.experiments.ablation import ABLATED, Ablation
 from novkit.figures.charts import cloud, curves, pairs, shares
 from novkit.figures.margin import Moment, distance_histograms, margin_animation
-from novkit.figures.style import finish, harmless
+from novkit.figures.style import finish, harmless, in_template
 from novkit.records import Record
 from novkit.report import write_report
 from novkit.report.ablation import ablation_markdown, write_ablation
-from novkit.report.markdown import TABLES, make_table
+from novkit.report.markdown import TABLES, make_table, markdown_text
 from novkit.report.parts import command_text
 from novkit.results import load_results
 from novkit.teaching.board import Entry, rank, write_board
@@ -50,7 +50,7 @@ HOSTILE = (
     "<a href='https://x.invalid'>tumour</a>", "<a href=\"javascript:alert(1)\">x</a>", "<span style='font-size:900px'>x</span>",
     "$\\href{javascript:alert(1)}{x}$", "[x](javascript:alert(1))", "![x](https://x.invalid/y.png)", "| a | b |",
     "`x` **y** <!-- results:end -->", "a\nb\n# c", "&lt;i&gt; & &amp;", "=cmd|'/c calc'!A0", "@SUM(1)", "%{customdata[0]} %s {0} {x}",
-    "\x1b[2J", "\u202egnp.exe", "a" * 300,
+    "\x1b[2J", "\u202egnp.exe", "a" * 300, "_novel_ __x__ a_b", "&copy; &#60;", "https://x.invalid/y WWW.x.invalid a@b.invalid",
 )  # fmt: skip
 FORMULAS = ("\t=1", " =1+1", "\r@SUM(1)", "-1+cmd", "+1")  # to a spreadsheet
 TOGETHER = (" ".join(HOSTILE),)  # all of them in one page or figure: drawing takes longest
@@ -162,6 +162,38 @@ def test_a_figure_shows_names_as_they_are(kind, names):
         for text in texts(json.loads(FIGURES[kind](name).to_json())):  # type: ignore[attr-defined]
             assert "<" not in HARMLESS_TAG.sub("", text), text
             assert "$" not in text, text
+
+
+def templates(value: object) -> Iterator[str]:
+    """The hovertemplates of a figure's JSON."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if key == "hovertemplate":
+                yield from [part] if isinstance(part, str) else part
+            elif key != "template":
+                yield from templates(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from templates(part)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FIGURES if kind not in ("explorer", "readers")])
+def test_no_name_takes_a_value_into_what_is_said_on_hovering(kind):
+    """In a hovertemplate plotly puts a value in the place of %{x}: as many such places whatever things are called."""
+
+    def places(name: str) -> list[list[str]]:
+        made = templates(json.loads(FIGURES[kind](name).to_json()))  # type: ignore[attr-defined]
+        return [re.findall(r"%\{[^}]*\}?", text) for text in made]
+
+    assert places("%{x} 100 %{customdata[0]}") == places("x")
+
+
+def test_a_name_that_does_is_noticed():
+    import plotly.graph_objects as go
+
+    raw = go.Figure(go.Scatter(x=[1], y=[1], hovertemplate="%{x}: %{y}"))
+    assert list(templates(json.loads(finish(raw, title="", alt="").to_json()))) == ["%{x}: %{y}"]
+    assert in_template("%{x} 5 %") == "&#37;{x} 5 %"
 
 
 def test_every_function_that_draws_is_among_them():
@@ -316,6 +348,7 @@ def _rows(folder: Path, name: str) -> list[Record]:
 def markdown_elements(text: str) -> list[str]:
     """As a Markdown reader sees them; and how many lines there are."""
     assert "<!--" not in text.replace("\\<", "")
+    assert not re.search(r"\w://|www\.", re.sub(r"`[^`]*`", "", text), re.IGNORECASE)  # which code hosts link
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(text)
     seen = [t.type for token in tokens for t in (token, *(token.children or ())) if t.type not in ("text", "text_special")]
     return [*seen, f"{text.count(chr(10))} lines"]
@@ -333,6 +366,19 @@ def test_markdown_tables_keep_their_shape(tmp_path, kind, names):
     plain = seen("x", 0)
     for number, name in enumerate(names, start=1):
         assert seen(name, number) == plain, name
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, *TOGETHER, "a_b", "_", "__init__", "a _b_ c", "ä_ö"], ids=lambda name: ascii(name[:30]))
+def test_a_cell_shows_a_name_letter_by_letter(name):
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(f"| {markdown_text(name)} | x |\n|---|---|\n")
+    cells = [token.children for token in tokens if token.type == "inline"]
+    assert len(cells) == 2
+    assert {part.type for part in cells[0]} <= {"text", "text_special"}
+    assert "".join(part.content for part in cells[0]) == " ".join(name.split())
+
+
+def test_a_word_keeps_its_underscores():
+    assert markdown_text("isic_dermoscopy") == "isic_dermoscopy"
 
 
 def no_formulas(text: str, n_rows: int) -> None:

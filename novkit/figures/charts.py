@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from plotly.subplots import make_subplots
 
 from novkit.errors import DataError
-from novkit.figures.style import DASHES, GRID, NORMAL_COLOUR, NOVEL_COLOURS, finish, legend_on_top, method_look, method_name
+from novkit.figures.style import DASHES, GRID, NORMAL_COLOUR, NOVEL_COLOURS, finish, in_template, legend_on_top, method_look, method_name
 from novkit.records import METHODS
 
 COLOURS = (NORMAL_COLOUR, *NOVEL_COLOURS)
@@ -119,7 +119,7 @@ def shares(rows: Mapping[str, Mapping[str, float]], *, title: str, x_title: str)
             insidetextanchor="middle",
             insidetextfont={"color": "white"},
             marker={"color": colours[index], "line": {"width": 0}},
-            hovertemplate=f"%{{y}}, {part}: %{{x:.1%}}<extra></extra>",
+            hovertemplate=f"%{{y}}, {in_template(part)}: %{{x:.1%}}<extra></extra>",
         )
     height = 150 + 45 * len(rows)
     figure.update_yaxes(autorange="reversed", showgrid=False)
@@ -157,7 +157,7 @@ def pairs(
             mode="markers",
             name=method_name(name),
             marker={"color": colour, "symbol": symbol, "size": 11},
-            hovertemplate=f"%{{y}}, {method_name(name)}: %{{x:.3f}}<extra></extra>",
+            hovertemplate=f"%{{y}}, {in_template(method_name(name))}: %{{x:.3f}}<extra></extra>",
         )
     if reference is not None:
         figure.add_vline(reference, line={"color": _GREY, "width": 1.2, "dash": "dot"})

@@ -9,7 +9,17 @@ from plotly.subplots import make_subplots
 
 from novkit.errors import DataError
 from novkit.evaluation import Scores
-from novkit.figures.style import DASHES, NORMAL_COLOUR, NOVEL_COLOURS, condition_looks, faint, finish, legend_on_top, method_name
+from novkit.figures.style import (
+    DASHES,
+    NORMAL_COLOUR,
+    NOVEL_COLOURS,
+    condition_looks,
+    faint,
+    finish,
+    in_template,
+    legend_on_top,
+    method_name,
+)
 
 _MOST_CLASSES = 6  # more outlines than this cannot be told apart
 
@@ -59,7 +69,7 @@ def score_distributions(
                 line={"color": colour, "dash": dash, "width": 1.6},
                 fill="tozeroy",
                 fillcolor=faint(colour, 0.16),
-                hovertemplate=f"{name} ({int(chosen.sum())} images)<br>score %{{x:.3g}}<br>density %{{y:.3g}}<extra></extra>",
+                hovertemplate=f"{in_template(name)} ({int(chosen.sum())} images)<br>score %{{x:.3g}}<br>density %{{y:.3g}}<extra></extra>",
             )
             figure.add_trace(trace, row, column)
             seen.add(name)

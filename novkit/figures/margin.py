@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from plotly.subplots import make_subplots
 
 from novkit.errors import DataError
-from novkit.figures.style import GRID, NORMAL_COLOUR, NOVEL_COLOURS, faint, finish, legend_on_top
+from novkit.figures.style import GRID, NORMAL_COLOUR, NOVEL_COLOURS, faint, finish, in_template, legend_on_top
 
 _LOOKS = (
     (NORMAL_COLOUR, "circle", "solid"),
@@ -114,7 +114,7 @@ def _traces(moment: Moment, centre: np.ndarray, edges: np.ndarray) -> list[go.Sc
     for (name, z), look in zip(moment.groups.items(), _LOOKS, strict=False):
         at = _in_plane(z, centre).round(3)
         marker = {"color": look[0], "symbol": look[1], "size": 6, "opacity": 0.7}
-        text = "distance %{customdata:.2f}<extra>" + name + "</extra>"
+        text = "distance %{customdata:.2f}<extra>" + in_template(name) + "</extra>"
         points.append(
             go.Scatter(x=at[:, 0], y=at[:, 1], mode="markers", name=name, legendgroup=name, marker=marker,
                        customdata=_distance(z, centre).round(2), hovertemplate=text)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from novkit.errors import DataError
 from novkit.figures.images import as_pictures, corner_of, enlarged, in_colours, plain_text, sheet_figure, with_colour_bar, with_outlines
-from novkit.figures.style import DASHES, NORMAL_COLOUR, NOVEL_COLOURS, finish
+from novkit.figures.style import DASHES, NORMAL_COLOUR, NOVEL_COLOURS, finish, in_template
 from novkit.patchgan.ranking import rank_weights
 
 PATCH_OUTLINE = (240, 200, 60)  # seen on dimmed grey, and unlike the truth's blue
@@ -277,7 +277,7 @@ def score_build_up(
             colour = NOVEL_COLOURS[number % len(NOVEL_COLOURS)] if labels[number] else NORMAL_COLOUR
         y = np.cumsum(parts)
         line = {"color": colour, "dash": DASHES[number % len(DASHES)], "width": 2}
-        hover = f"{plain_text(name)}<br>first %{{x}} patches: %{{y:.4g}}<extra></extra>"
+        hover = f"{in_template(plain_text(name))}<br>first %{{x}} patches: %{{y:.4g}}<extra></extra>"
         figure.add_trace(
             go.Scatter(
                 x=places,

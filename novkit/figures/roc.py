@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from novkit.errors import DataError
 from novkit.evaluation import Scores, mean_auroc, mean_roc
-from novkit.figures.style import GRID, finish, method_look, method_name
+from novkit.figures.style import GRID, finish, in_template, method_look, method_name
 
 
 def roc_curves(
@@ -28,7 +28,7 @@ def roc_curves(
     for name in sorted(runs, key=lambda name: -found[name].value):
         colour, _, dash = method_look(name)
         x, y = mean_roc(runs[name])
-        interval = found[name]
+        interval, shown = found[name], in_template(method_name(name))
         figure.add_trace(
             go.Scatter(
                 x=x.round(4),
@@ -36,7 +36,7 @@ def roc_curves(
                 name=f"{method_name(name)}  {interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]",
                 mode="lines",
                 line={"color": colour, "dash": dash, "width": 2.6 if dash == "solid" else 1.8},
-                hovertemplate=f"{method_name(name)}<br>false-positive rate %{{x:.3f}}<br>true-positive rate %{{y:.3f}}<extra></extra>",
+                hovertemplate=f"{shown}<br>false-positive rate %{{x:.3f}}<br>true-positive rate %{{y:.3f}}<extra></extra>",
             )
         )
     square = {"range": [-0.01, 1.01], "constrain": "domain", "dtick": 0.2}

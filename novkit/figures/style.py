@@ -117,6 +117,11 @@ def harmless(value: Any) -> Any:
     return value
 
 
+def in_template(text: str) -> str:
+    """A name as part of a hovertemplate, where plotly would put a value in the place of %{x}."""
+    return text.replace("%{", "&#37;{")
+
+
 def finish(figure: go.Figure, *, title: str, alt: str, height: int = 420, width: int | None = None) -> go.Figure:
     """Give a figure its template, title, size and alternative text, and make the texts in it `harmless`."""
     figure.update_layout(template=TEMPLATE, title_text=title, height=height, width=width)

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from novkit.errors import DataError
-from novkit.figures.style import GRID, finish, method_look
+from novkit.figures.style import GRID, finish, in_template, method_look
 from novkit.records import SETUPS
 
 
@@ -59,7 +59,7 @@ def _add_dot(figure: go.Figure, line, row: int, column: int) -> None:
                 y=[line.display_name] * len(line.seeds),
                 mode="markers",
                 marker={"color": colour, "size": 5, "opacity": 0.45, "symbol": "circle"},
-                hovertemplate=f"{line.display_name}, one seed: %{{x:.3f}}<extra></extra>",
+                hovertemplate=f"{in_template(line.display_name)}, one seed: %{{x:.3f}}<extra></extra>",
             ),
             row,
             column,
@@ -80,7 +80,7 @@ def _add_dot(figure: go.Figure, line, row: int, column: int) -> None:
                 "thickness": 2,
                 "width": 0,
             },
-            hovertemplate=text + "<extra></extra>",
+            hovertemplate=in_template(text) + "<extra></extra>",
         ),
         row,
         column,
