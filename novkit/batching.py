@@ -10,7 +10,7 @@ from torch import Tensor
 
 from novkit.devices import seed_global
 from novkit.errors import DataError, SettingsError, TrainingError
-from novkit.images import chunks, send, to_raw, to_unit
+from novkit.images import chunks, read_ahead, send, to_raw, to_unit
 from novkit.progress import say
 from novkit.seeding import BatchGenerator, seed_for, torch_generator
 
@@ -104,16 +104,25 @@ class Batches:
         order = torch.cat([torch.randperm(len(self.images), generator=generator) for _ in range(self.passes)])
         if self.resident is not None:
             order = send(order, self.device)
+        steps, shares = [], []
         for number, (first, last) in enumerate(self.bounds):
             size = last - first
             start, stop = size * self.rank // self.world, size * (self.rank + 1) // self.world
-            step = replace(before, step=number, process=self.rank, first=start, whole=size)
-            yield step, self._take(order[first + start : first + stop]), (stop - start) / size
+            steps.append(replace(before, step=number, process=self.rank, first=start, whole=size))
+            shares.append(order[first + start : first + stop])
+        for step, x in zip(steps, self._taken(shares), strict=True):
+            yield step, x, len(x) / step.whole
 
-    def _take(self, indices: Tensor) -> Tensor:
+    def _taken(self, shares: list[Tensor]) -> Iterator[Tensor]:
+        """The images of each share on the device; those that do not lie there are read while it computes."""
         if self.resident is not None:
-            return to_unit(self.resident[indices])
-        return to_unit(send(to_raw(self.images[indices.numpy()]), self.device))
+            return (to_unit(self.resident[share]) for share in shares)
+        raw = map(self._read, shares) if self.device.type == "cpu" else read_ahead(self._read, shares)
+        return (to_unit(send(images, self.device)) for images in raw)
+
+    def _read(self, share: Tensor) -> Tensor:
+        images = to_raw(self.images[share.numpy()])
+        return images.pin_memory() if self.device.type == "cuda" else images
 
 
 def _free(device: torch.device) -> int:

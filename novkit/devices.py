@@ -3,15 +3,18 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
-from accelerate.utils import parse_flag_from_env, patch_environment
+from accelerate.utils import InitProcessGroupKwargs, parse_flag_from_env, patch_environment
 from torch import nn
 
 from novkit.errors import SettingsError
+
+_PATIENCE = timedelta(hours=12)  # of processes that wait for the first one, which validates; GPUs would give up after ten minutes
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:
@@ -54,7 +57,8 @@ def own_accelerator(device: str | torch.device = "auto", precision: str = "auto"
         for state in shared:
             state.clear()
         with patch_environment(**variables):
-            accelerator = Accelerator(cpu=chosen.type == "cpu", mixed_precision=precision)
+            patience = InitProcessGroupKwargs(timeout=_PATIENCE)
+            accelerator = Accelerator(cpu=chosen.type == "cpu", mixed_precision=precision, kwargs_handlers=[patience])
         yield accelerator
     finally:
         for state, old in zip(shared, before, strict=True):

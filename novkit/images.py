@@ -1,6 +1,7 @@
 """Batches of images: what is accepted, and how they become float tensors."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 from novkit.errors import DataError, TrainingError
 from novkit.progress import say
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 DTYPES = (np.uint8, np.uint16, np.float32)
@@ -113,7 +115,24 @@ def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     >>> to_tensor(np.array([[[[0, 51, 255]]]], np.uint8))
     tensor([[[[0.0000, 0.2000, 1.0000]]]])
     """
-    return to_unit(to_raw(images).to(device))
+    return to_unit(send(to_raw(images), device))
+
+
+def collected(parts: list[Tensor]) -> Tensor:
+    """What was computed batch by batch, as one tensor of float64 on the CPU: a device is waited for once, at the end."""
+    return torch.cat(parts).cpu().double()
+
+
+def read_ahead(read: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """What `read` gives for each item, in order; a thread already reads the next one while one is used."""
+    with ThreadPoolExecutor(1) as reader:
+        coming: Future[T] | None = None
+        for item in items:
+            ready, coming = coming, reader.submit(read, item)
+            if ready is not None:
+                yield ready.result()
+        if coming is not None:
+            yield coming.result()
 
 
 _pieces = 1  # in which batches are scored, of each: as many as this process's device has asked for

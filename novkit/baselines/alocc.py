@@ -24,7 +24,7 @@ from novkit.baselines.autoencoder import (
 )
 from novkit.devices import adam
 from novkit.errors import SettingsError, TrainingError
-from novkit.images import batches, send
+from novkit.images import batches, collected, send
 from novkit.seeding import drawn, seeded, torch_generator
 from novkit.tend.networks import depth_for
 from novkit.training import Objective, Step
@@ -170,10 +170,12 @@ class Alocc(AutoencoderDetector):
         restored, direct, error = [], [], []
         for x in batches(images, SCORING_BATCH, device):
             made = self.autoencoder_(x).float()
-            restored.append(self.discriminator_(made).cpu().double().numpy())
-            direct.append(self.discriminator_(x).cpu().double().numpy())
-            error.append(squared_error(x, made).cpu().double().numpy() / math.prod(x.shape[1:]))
-        return {"score": -np.concatenate(restored), "unrestored": -np.concatenate(direct), "error": np.concatenate(error)}
+            restored.append(self.discriminator_(made))
+            direct.append(self.discriminator_(x))
+            error.append(squared_error(x, made))
+        pixels = math.prod(self.image_shape_)
+        found = {"score": -collected(restored), "unrestored": -collected(direct), "error": collected(error) / pixels}
+        return {name: values.numpy() for name, values in found.items()}
 
     def _tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         parts = {"reconstructor": self.autoencoder_, "discriminator": self.discriminator_}

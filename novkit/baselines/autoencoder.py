@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from novkit.detector import Detector, Presets, pick_device
 from novkit.errors import SettingsError, TrainingError
-from novkit.images import batches, to_tensor
+from novkit.images import batches, collected, to_tensor
 from novkit.seeding import seed_for, seeded
 from novkit.tend.networks import Autoencoder, convolutional_autoencoder
 from novkit.tend.objectives import Reconstruction
@@ -134,7 +134,7 @@ def draws_one_picture(autoencoder: nn.Module, images: np.ndarray) -> bool:
     """Whether it has collapsed, and its error measures the image alone: reconstructions of different images are the same, or as good
     as black or white (a closed sigmoid lets no gradient through).
     """
-    some = to_tensor(images[:SCORING_BATCH], next(autoencoder.parameters()).device)  # it stays where it is: it may be trained on
+    some = next(batches(images, SCORING_BATCH, next(autoencoder.parameters()).device))  # it stays where it is: it may be trained on
     drawn = autoencoder(some).float()
     same = float(drawn.std(dim=0).mean()) < 1e-6 * float(some.std(dim=0).mean())
     return same or bool(drawn.mean() < 0.05 * some.mean()) or bool((1 - drawn).mean() < 0.05 * (1 - some).mean())
@@ -181,7 +181,7 @@ class AutoencoderDetector(Detector):
 
     @torch.inference_mode()
     def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return {"score": np.concatenate([r.flatten(1).mean(dim=1).cpu().double().numpy() for r in self._residuals(images)])}
+        return {"score": collected([r.flatten(1).mean(dim=1) for r in self._residuals(images)]).numpy()}
 
     @torch.inference_mode()
     def _map(self, images: np.ndarray) -> np.ndarray:

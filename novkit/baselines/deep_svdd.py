@@ -168,7 +168,7 @@ class DeepSvdd(Detector):
     @torch.inference_mode()
     def _embed(self, images: np.ndarray) -> np.ndarray:
         device = place(self.network_, self.device)
-        return torch.cat([self.network_.encoder(x).float().cpu() for x in batches(images, SCORING_BATCH, device)]).numpy()
+        return torch.cat([self.network_.encoder(x).float() for x in batches(images, SCORING_BATCH, device)]).cpu().numpy()
 
     def embed(self, X: np.ndarray) -> np.ndarray:
         """(n, latent) float32: φ(x)."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from novkit.baselines.autoencoder import SCORING_BATCH, AutoencoderSettings, bottleneck_autoencoder, place, train_autoencoder
 from novkit.detector import Detector
 from novkit.errors import DataError, SettingsError, TrainingError
-from novkit.images import batches
+from novkit.images import batches, collected, retried
 from novkit.seeding import seed_for, seeded
 
 FEATURES = ("pca", "autoencoder")
@@ -60,7 +60,7 @@ class Ocsvm(Detector):
             shape = train_images.shape[1:]
             self.autoencoder_ = seeded(self.seed, "autoencoder", lambda: bottleneck_autoencoder(shape, s.width, s.latent))
             self.history_ = {"autoencoder": train_autoencoder(self, self.autoencoder_, train_images, val)}
-        features = self._raw_features(train_images)
+        features = retried(lambda: self._raw_features(train_images))
         spread = features.std(axis=0)
         self.kept_ = np.flatnonzero(spread > s.whiten_floor * spread.max())
         if len(self.kept_) == 0:
@@ -86,7 +86,7 @@ class Ocsvm(Detector):
             parts = [(x.flatten(1).numpy() - self.pca_mean_) @ self.pca_components_.T for x in batches(images, SCORING_BATCH)]
         else:
             device = place(self.autoencoder_, self.device)
-            parts = [self.autoencoder_.encode(x).float().cpu().numpy() for x in batches(images, SCORING_BATCH, device)]
+            return collected([self.autoencoder_.encode(x).float() for x in batches(images, SCORING_BATCH, device)]).numpy()
         return np.concatenate(parts).astype(np.float64)
 
     def features(self, X: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 from novkit.baselines.autoencoder import SCORING_BATCH, AutoencoderSettings, bottleneck_autoencoder, place, train_autoencoder
 from novkit.detector import Detector
 from novkit.errors import SettingsError
-from novkit.images import batches
+from novkit.images import batches, retried
 from novkit.seeding import numpy_generator, seeded
 from novkit.tend.networks import Autoencoder
 
@@ -117,7 +117,7 @@ class PatchKnn(Detector):
         shape = train_images.shape[1:]
         self.autoencoder_ = seeded(self.seed, "autoencoder", lambda: bottleneck_autoencoder(shape, s.width, s.latent))
         self.history_ = {"autoencoder": train_autoencoder(self, self.autoencoder_, train_images, val)}
-        candidates, places = self._candidates(train_images)
+        candidates, places = retried(lambda: self._candidates(train_images))
         deviation = candidates.std(axis=0)
         self.mean_ = candidates.mean(axis=0)
         self.scale_ = np.sqrt(deviation**2 + (s.floor * np.median(deviation[deviation > 0])) ** 2).astype(np.float32)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from novkit.baselines.autoencoder import SCORING_BATCH, AutoencoderDetector, AutoencoderSettings, place, run_training
 from novkit.devices import adam
 from novkit.errors import SettingsError
-from novkit.images import batches, send
+from novkit.images import batches, collected, send
 from novkit.seeding import drawn, seeded, torch_generator
 from novkit.tend.networks import convolutional_autoencoder
 from novkit.training import Objective, Step
@@ -115,12 +115,14 @@ class Vae(AutoencoderDetector):
     @torch.inference_mode()
     def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
         s: VaeSettings = self.settings_
-        reconstruction, kl = [], []
+        reconstruction, means, log_variances = [], [], []
         for x in batches(images, SCORING_BATCH, place(self.autoencoder_, self.device)):
             mean, log_variance = self.autoencoder_.encode(x)
-            kl.append(kl_divergence(mean.cpu().double(), log_variance.cpu().double()).numpy())  # e^ℓ can leave float32
-            reconstruction.append(reconstruction_nats(x, self.autoencoder_.decoder(mean).float(), s.noise).cpu().double().numpy())
-        nats, divergence = np.concatenate(reconstruction), np.concatenate(kl)
+            means.append(mean)
+            log_variances.append(log_variance)
+            reconstruction.append(reconstruction_nats(x, self.autoencoder_.decoder(mean).float(), s.noise))
+        nats = collected(reconstruction).numpy()
+        divergence = kl_divergence(collected(means), collected(log_variances)).numpy()  # e^ℓ can leave float32
         return {"score": nats + s.beta * divergence, "reconstruction": nats, "kl": divergence}
 
     def _restore(self, tensors: dict[str, Tensor], extra: dict) -> None:

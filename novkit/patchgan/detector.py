@@ -21,7 +21,8 @@ from novkit.patchgan.settings import SCORE_SETTINGS, PatchGanSettings
 from novkit.seeding import seed_for, seeded, torch_generator
 from novkit.training import LoopSettings, train
 
-_SCORING_PIXELS = 2**20  # restored together
+_SCORING_PIXELS = 2**20  # restored together: on a CPU so few that they stay in its caches
+_SCORING_PIXELS_ELSEWHERE = 2**24  # on a GPU enough to fill it; where they do not fit, `retried` halves them
 _SHOWING_BATCH = 64
 _SAMPLE = 512  # training images whose grey levels standardise the discriminator's input
 
@@ -176,7 +177,8 @@ class PatchGan(Detector):
         s: PatchGanSettings = self.settings_
         device = self._place()
         _, height, width = self.image_shape_
-        size = fitting(_SCORING_PIXELS // (s.masks * height * width))
+        pixels = _SCORING_PIXELS if device.type == "cpu" else _SCORING_PIXELS_ELSEWHERE
+        size = fitting(pixels // (s.masks * height * width))
         for part in chunks(len(images), size):
             yield self._measure_batch(to_tensor(images[part], device))
 

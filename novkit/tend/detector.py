@@ -10,7 +10,7 @@ from torch import Tensor
 from novkit.detector import Detector, pick_device
 from novkit.distortions.resampling import check_batch, near_identity
 from novkit.errors import SettingsError
-from novkit.images import batches, retried, to_tensor
+from novkit.images import batches, collected, retried, to_tensor
 from novkit.seeding import seed_for, seeded
 from novkit.tend.losses import squared_distance
 from novkit.tend.networks import Autoencoder, MarginNetwork, autoencoder_for
@@ -111,8 +111,8 @@ class Tend(Detector):
         for number, images in enumerate(batches(val, _SCORING_BATCH, device)):
             step = Step(seed=seed_for(self.seed, "calibration"), epoch=-1, step=number, device=device)
             for x in objective.pair(images, step):
-                distances.append(self._distance(self.network_(x)[0]))
-        together = torch.cat(distances)
+                distances.append(squared_distance(self.network_(x)[0].float(), self.network_.centre))
+        together = self._distance(collected(distances))
         return float(together.min()), float(together.max())
 
     # ---- scoring -------------------------------------------------------------------------------------------------
@@ -127,21 +127,20 @@ class Tend(Detector):
         for x in batches(images, _SCORING_BATCH, device):
             yield near_identity(x) if self.settings_.match_resampling else x
 
-    def _distance(self, z: Tensor) -> Tensor:
-        """(n, embedding) -> (n,) float64 on the CPU: ‖z − c‖² [C], or what exceeds R of it."""
-        d = squared_distance(z.float(), self.network_.centre).cpu().double()
+    def _distance(self, d: Tensor) -> Tensor:
+        """‖z − c‖² (n,) as it is [C], or what exceeds R of it."""
         return d if self.settings_.distance == "centre" else (d - self.settings_.radius).clamp(min=0)
 
     @torch.inference_mode()
     def _components(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """s(x) = (1 − λ) p(x) + λ d̃(x) [C]; d̃ unclipped, on the scale of held-out images [O]."""
         device = self._place()
-        probability, distance = [], []
+        logits, distances = [], []
         for x in self._seen(images, device):
             z, logit = self.network_(x)
-            probability.append(torch.sigmoid(logit.cpu().double()))
-            distance.append(self._distance(z))
-        p, d = torch.cat(probability).numpy(), torch.cat(distance).numpy()
+            logits.append(logit)
+            distances.append(squared_distance(z.float(), self.network_.centre))
+        p, d = torch.sigmoid(collected(logits)).numpy(), self._distance(collected(distances)).numpy()
         low, high = (d.min(), d.max()) if self.settings_.faithful.scale_on_test else self.distance_range_
         scaled = (d - low) / max(high - low, np.finfo(np.float64).tiny)
         weight = self.settings_.score_weight
@@ -151,7 +150,7 @@ class Tend(Detector):
     def embed(self, X: np.ndarray) -> np.ndarray:
         """(n, embedding) float32: z(x)."""
         device = self._place()
-        return torch.cat([self.network_(x)[0].float().cpu() for x in self._seen(self._checked(X), device)]).numpy()
+        return torch.cat([self.network_(x)[0].float() for x in self._seen(self._checked(X), device)]).cpu().numpy()
 
     # ---- storing -------------------------------------------------------------------------------------------------
 
