@@ -91,7 +91,8 @@ print(f"Marks of {reader}:", "".join("v" if novel else "n" for novel in marks))
 # Two methods, one of each paper, as `novkit reproduce` trains them, on normal slices of other subjects:
 #
 # - **TEND** learnt to tell normal slices from their own distortions; it gives a score [P].
-# - **Patch-GAN** learnt to restore hidden patches; what it could not restore is novel, and it gives a map too [P].
+# - **Patch-GAN** learnt to restore hidden patches; it judges and ranks patches, and localises [P]. That what it could not restore counts
+#   as novel is our formula [O].
 #
 # A *reader* decides: one sensitivity, one specificity, one dot. A *detector* gives a score, and every threshold makes another reader of
 # it: together they are the ROC curve.
@@ -114,9 +115,9 @@ readers = {reader: reader_rates(y[cases], marks), "Patch-GAN at its threshold": 
 readers_on_roc(curves, readers, title="Readers and detectors (synthetic)")
 
 # %% [markdown]
-# Above and left of a curve: better than that detector, at any of its thresholds. The bars are 95 % intervals: twenty slices are few, and
-# say little about who is better. The threshold lies where 5 % of other normal slices would be called novel: detectors set so rarely cry
-# wolf, and miss much.
+# Above and left of a curve: no threshold of that detector is both as sensitive and as specific. The bars are 95 % intervals: twenty
+# slices are few, and say little about who is better. The threshold lies where 5 % of other normal slices would be called novel: a
+# detector set like this rarely cries wolf, and misses much.
 
 # %%
 # NBVAL_CHECK_OUTPUT

@@ -273,7 +273,7 @@ gallery(
 # The stored TEND for brain slices embeds in 128 dimensions [O]; the published one in 512 [C]. Any flat picture of that would be a shadow,
 # so we draw the one thing that matters: the distance to the centre. Fresh subjects, none of them trained on.
 #
-# **Predict:** where do the gliomas lie: with the healthy slices, or outside the sphere with the transformed ones?
+# **Predict:** where do the gliomas lie: with the healthy slices, or farther out, with the transformed ones?
 
 # %%
 CONDITIONS = ("glioma", "infarct", "ventricles")
@@ -307,6 +307,9 @@ print("half of the healthy slices or more lie inside the sphere:", bool(median["
 print("transformed ones are farther out, in the median:", bool(median["T(x)"] > median["healthy"]))
 
 # %% [markdown]
+# On the digits the sphere kept the transformed images out. Here two thirds of them stay inside, and most gliomas with them: what tells is
+# how far out they lie.
+#
 # ## 5. One score from two
 #
 # [P] "the weighted sum of class probability and the distance to margin"; in the code [C]

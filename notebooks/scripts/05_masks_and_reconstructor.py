@@ -349,9 +349,9 @@ for name in ("guesses", "autoencoder", "patchgan"):
 print("with the best question, to see is still worse than to guess, by more than 0.1:", bool(last["sees"] < last["guesses"] - 0.1))
 
 # %% [markdown]
-# Asked plainly, nobody finds much. Each better question finds more, the sign most of all. And there are two ways not to copy, a mask and
-# a narrow code: asked the same, the old autoencoder localises as well as the masked networks. Only who copies stays behind, whatever
-# you ask.
+# Asked plainly, nobody finds much. Nearly every better question finds more, the sign most of all. And there are two ways not to copy, a
+# mask and a narrow code: asked the same, the old autoencoder localises as well as the masked networks. Only the network that copies
+# stays behind, whatever you ask.
 #
 # Two more steps lead to Patch-GAN's score of an image: each patch is measured by the scale of its own place, and the highest patches are
 # ranked (notebook 07). The autoencoder can have those as well.
@@ -403,8 +403,8 @@ print("and more than the masked network adds to it:", by_question.value > by_net
 #
 # ## Exercises
 #
-# **Exercise 1: how lonely is a hidden patch?** A patch is *closed in* if its four neighbours are hidden with it: nothing next to it tells
-# on it. With boxes of $b \times b$ patches ($b \ge 2$), and every other box hidden with chance $r = \frac14$: what share $c(b)$ of the
+# **Exercise 1: how lonely is a hidden patch?** A patch is *closed in* if its four neighbours are hidden with it: nothing next to it gives
+# it away. With boxes of $b \times b$ patches ($b \ge 2$), and every other box hidden with chance $r = \frac14$: what share $c(b)$ of the
 # hidden patches is closed in? Find the formula; the check simulates it.
 #
 # <details><summary>Hint</summary>

@@ -147,9 +147,9 @@ print("1 − D(x): chance lies within its interval:", found["1 − D(x)"].auroc_
 # %% [markdown]
 # ## 3. One judge, 256 verdicts
 #
-# A single number for a whole image is little to learn from, and nothing to localise with. Patch-GAN's discriminators judge **patches**
-# [P]; that they are of the PatchGAN kind (Isola et al. 2017) is [S]. Ours [O] is fully convolutional: logits $D(x)_p$ for each of the
-# 16 × 16 patches, at two scales, and one more, $D_g(x)$, for the whole.
+# A single number for a whole image is little to learn from, and nothing to localise with. Patch-GAN judges the authenticity of **patches**
+# [P]; that discriminators of the PatchGAN kind (Isola et al. 2017) do so is [S]. Ours [O] is fully convolutional: logits $D(x)_p$ for
+# each of the 16 × 16 patches, at two scales, and one more, $D_g(x)$, for the whole.
 
 # %%
 show_source(Discriminator.forward)
@@ -407,10 +407,10 @@ print("the restoration alone beats the judge alone by more than 0.1:", by_gamma[
 print("γ = 0.2 changes the AUROC by less than 0.05:", abs(gain.value) < 0.05)
 
 # %% [markdown]
-# Flat for half of the way, then falling: an honest zero. Whatever the judge adds is smaller than these 110 slices can show. Whether
+# Flat for half of the way, then falling: an honest zero. Whatever the judge adds is smaller than these 117 slices can show. Whether
 # *training* against a judge gives a better restorer is another question, which needs several trained pairs:
-# `novkit ablate patchgan` trains them, with and without, and [the notes](../results/NOTES.md) say what came out. The paper
-# credits its discriminators [P]; its data, sizes and settings are not ours.
+# `novkit ablate patchgan --out my-ablation` trains them, with and without, and [the notes](../results/NOTES.md) say what came out. That
+# the paper uses discriminators is [S]; its data, sizes and settings are not ours.
 #
 # ## Exercises
 #
@@ -418,7 +418,7 @@ print("γ = 0.2 changes the AUROC by less than 0.05:", abs(gain.value) < 0.05)
 #
 # <details><summary>Hint</summary>
 #
-# Who is right by more than 1 costs nothing. Average over the two patches.
+# A verdict that is right by more than 1 costs nothing. Average over the two patches.
 # </details>
 
 # %%

@@ -268,8 +268,8 @@ print("64 weakly: the mean beats the maximum by more than 0.1:", bool(many[mean]
 #
 # ## 6. Which τ? Now with lesions
 #
-# **Predict:** gliomas cover up to a quarter of the brain, infarcts less. For which of them is the mean the worse rule? Is it perhaps the
-# better one for large gliomas?
+# **Predict:** gliomas cover up to three tenths of the brain here, infarcts less. For which of them is the mean the worse rule? Is it
+# perhaps the better one for large gliomas?
 
 # %%
 TAUS = (1e-4, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 100.0)

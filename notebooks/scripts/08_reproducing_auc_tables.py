@@ -428,7 +428,9 @@ print(f"with labels, on ISIC: {PUBLISHED[2].auroc:.2f}; the paper, without: {PUB
 # - **Unknown choices.** Split, image size, slices or volumes, mask share, the ranking formula: ours are [O]. Equal numbers would not show
 #   that they are the paper's.
 #
-# What one *can* take over is the question: does ranking help, and where? What one would have to run, on the real images:
+# What one *can* take over is the question: does ranking help, and where? What one would have to run, on the real images, which
+# `novkit data prepare isic2016` and `novkit data prepare brats2019` get ready once (as given, with the quick profile at the prepared size;
+# `--profile paper` for the long schedule, on a GPU):
 
 # %%
 for figure in PUBLISHED[:2]:

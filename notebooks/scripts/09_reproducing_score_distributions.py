@@ -283,8 +283,8 @@ print("AUROC lost, 0.01 or more:", auroc(tend.label, distance) - auroc(tend.labe
 #
 # $$\mathrm{AUROC} = \Phi\!\left(\tfrac{d}{\sqrt 2}\right), \qquad \mathrm{OVL} = 2\,\Phi\!\left(-\tfrac{|d|}{2}\right).$$
 #
-# Every run of brain and skin as a point. **Predict:** on which side of the curve do they lie? And how much overlaps where the AUROC is
-# *below* one half?
+# Every run of brain and skin with the first seed as a point. **Predict:** on which side of the curve do they lie? And how much overlaps
+# where the AUROC is *below* one half?
 
 # %%
 runs = list(scores)
@@ -392,7 +392,7 @@ print("on the test's own threshold these seem to find more than half:", bool((ch
 
 # %% [markdown]
 # An AUROC above 0.6 sounds like something. At the threshold one would really use, the autoencoder calls hardly a larger share of the
-# gliomas novel than of the healthy slices: its curve rises in the middle, where nobody can afford the false alarms. And a 5 % quantile of
+# gliomas novel than of the healthy slices: its curve rises in the middle, where nobody can afford the false alarms. And a 95 % quantile of
 # 120 subjects is itself a guess: see how far the honest false alarms are from 5 % ([notebook 01](01_data_and_metrics.ipynb) says why).
 #
 # ## 8. Constant, collapsed
@@ -443,7 +443,8 @@ show_source(draws_one_picture)
 #
 # The paper's AUROCs, 95.79 % on ISIC 2016 and 96.05 % on BraTS 2019 [P], belong to its own Figure 3, and to a task whose normal class and
 # split are not stated where we could read them. Our panels show that a method of this kind, with our choices [O], separates *drawn*
-# lesions, and by how much. To get at the paper's, one needs its images:
+# lesions, and by how much. To measure on the paper's images, one needs them: [notebook 08](08_reproducing_auc_tables.ipynb) prints the
+# commands.
 
 # %%
 # NBVAL_CHECK_OUTPUT

@@ -441,7 +441,7 @@ exercise_check("5", measure, max(before_after, key=lambda name: abs(before_after
 # `ScoreExplorer("results/mine", datasets={"mine": load("folder/of/images")})` shows the pictures of your own images.
 #
 # With `python -m pip install -c constraints.txt -e ".[teach]"` in the project's folder, `python -m voila notebooks/10_score_explorer.ipynb`
-# serves this notebook as a page: text, figures and sliders, no code. Use it where people are to play and not to program.
+# serves this notebook as a page: text, figures and sliders, no code. Use it for readers who want to explore without programming.
 #
 # ## Sources
 #

@@ -26,9 +26,8 @@
 # - to put an interval around an AUROC that counts subjects and not images;
 # - to find leaks in other people's protocols.
 #
-# **Before you start:** notebook [01](../../../01_data_and_metrics.ipynb); NumPy indexing, sorting, cumulative sums. **Time:** two to three
-# hours of yours, half a minute of the computer's, 1 GB, no network. The brain slices are *synthetic*: real, averaged anatomy with drawn
-# contrast, noise and lesions.
+# **Before you start:** notebook 01; NumPy indexing, sorting, cumulative sums. **Time:** two to three hours of yours, half a minute of the
+# computer's, 1 GB, no network. The brain slices are *synthetic*: real, averaged anatomy with drawn contrast, noise and lesions.
 #
 # | part | what you write | points |
 # |---|---|---:|
@@ -838,4 +837,4 @@ print(f"novkit's interval, 2000 resamples: {whole.auroc:.3f} [{whole.auroc_low:.
 # - The bootstrap: Efron, Tibshirani, *An introduction to the bootstrap*, 1993.
 # - In the library, the same functions: `novkit/data/splits.py`, `novkit/evaluation.py`, `novkit/bootstrap.py`.
 #
-# **Read next:** notebook [11](../../../11_how_evaluations_go_wrong.ipynb) measures what each of these leaks fakes.
+# **Read next:** notebook 11 measures what each of these leaks fakes.

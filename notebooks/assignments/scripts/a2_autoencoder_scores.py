@@ -26,10 +26,9 @@
 # - why the width of the bottleneck is no cure;
 # - to test for blind spots with generated novelties, and to word what you found.
 #
-# **Before you start:** notebook [02](../../../02_tend_stage_1.ipynb), assignment 1 or notebook [01](../../../01_data_and_metrics.ipynb);
-# least squares and the singular value decomposition. **Time:** two and a half to four hours of yours, a minute of the computer's, 1.2 GB,
-# no network. The brain slices are *synthetic*: real, averaged anatomy with drawn contrast, noise and lesions. They come from development
-# seeds: you may look as often as you like.
+# **Before you start:** notebook 02, assignment 1 or notebook 01; least squares and the singular value decomposition. **Time:** two and a
+# half to four hours of yours, a minute of the computer's, 1.2 GB, no network. The brain slices are *synthetic*: real, averaged anatomy with
+# drawn contrast, noise and lesions. They come from development seeds: you may look as often as you like.
 #
 # | part | what you write | points |
 # |---|---|---:|
@@ -443,8 +442,8 @@ _check_calibrated()
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Fitted on the held-out normal slices, with the energy of fine detail (the mean squared Laplacian) as $q$: who has many edges is hard to
-# draw. Tried on the fresh slices. An interval above 0 means "better than the plain error", subjects resampled.
+# Fitted on the held-out normal slices, with the energy of fine detail (the mean squared Laplacian) as $q$: an image with many edges is
+# hard to draw. Tried on the fresh slices. An interval above 0 means "better than the plain error", subjects resampled.
 
 
 # %%
@@ -792,4 +791,4 @@ pairs(itself, title="Against itself (synthetic)", x_title="share of images whose
 # - Complexity mistaken for novelty: Serrà et al., *Input complexity and out-of-distribution detection with likelihood-based generative
 #   models*, ICLR 2020.
 #
-# **Read next:** notebook [03](../../../03_tend_stage_2.ipynb), and assignment 3.
+# **Read next:** notebook 03, and assignment 3.

@@ -26,10 +26,9 @@
 # - a score of two parts whose scale comes from validation and not from the test;
 # - to study a hyperparameter: several seeds, a choice made without the test, and a judgement that fits the evidence.
 #
-# **Before you start:** notebooks [03](../../../03_tend_stage_2.ipynb) and [04](../../../04_the_margin.ipynb); gradients in PyTorch.
-# **Time:** two and a half to four hours of yours, about a minute of the computer's (nine small trainings), 1 GB, no network. The data are
-# scikit-learn's handwritten digits: real, small, and quick to learn. Marks: **[P]** the paper, **[C]** its published code, **[O]** our own
-# choice.
+# **Before you start:** notebooks 03 and 04; gradients in PyTorch. **Time:** two and a half to four hours of yours, about a minute of the
+# computer's (nine small trainings), 1 GB, no network. The data are scikit-learn's handwritten digits: real, small, and quick to learn.
+# Marks: **[P]** the paper, **[C]** its published code, **[O]** our own choice.
 #
 # | part | what you write | points |
 # |---|---|---:|
@@ -87,8 +86,8 @@ gallery(torch.cat([threes, bent]).numpy(), ["x"] * 8 + ["T(x)"] * 8, columns=8, 
 #
 # $$d(x) = \lVert z(x) - c \rVert^2 = \sum_{i=1}^{d} (z_i - c_i)^2$$
 #
-# TEND's margin $R$ is compared with this *squared* distance [C]: inside the sphere is who has $d \le R$. Whoever draws the sphere draws
-# the radius $\sqrt R$.
+# TEND's margin $R$ is compared with this *squared* distance [C]: an image is inside the sphere if $d \le R$; the sphere that one
+# draws has the radius $\sqrt R$.
 #
 # **Write `distance_by_hand` and `share_inside`**, in NumPy and in float64: near the centre the differences are tiny, and in float32 images
 # would tie.
@@ -843,4 +842,4 @@ curves(
 # - Digits: Alpaydin, Kaynak, *Optical recognition of handwritten digits*, UCI, 1998, as scikit-learn carries it.
 # - In the library, the same equations: `novkit/tend/losses.py`, `novkit/tend/detector.py`.
 #
-# **Read next:** notebook [05](../../../05_masks_and_reconstructor.ipynb), and assignment 4.
+# **Read next:** notebook 05, and assignment 4.
