@@ -35,7 +35,7 @@ def gallery(
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     texts = [list(captions[start : start + columns]) for start in range(0, len(captions), columns)]
     if len(captions) != len(pictures):
-        raise DataError(f"{len(pictures)} images but {len(captions)} captions: give one an image.")
+        raise DataError(f"{len(pictures)} images but {len(captions)} captions: give one per image.")
     return sheet_figure(rows, texts, ["" for _ in rows], title=title, alt=f"{title}: {', '.join(dict.fromkeys(captions))}.")
 
 
@@ -115,7 +115,7 @@ def with_outlines(pictures: list[np.ndarray], masks: np.ndarray | None) -> list[
     if masks is None:
         return pictures
     if len(masks) != len(pictures):
-        raise DataError(f"{len(pictures)} images but {len(masks)} masks: give one an image.")
+        raise DataError(f"{len(pictures)} images but {len(masks)} masks: give one per image.")
     drawn = []
     for picture, mask in zip(pictures, np.asarray(masks, dtype=bool), strict=True):
         size = (picture.shape[1], picture.shape[0])

@@ -49,7 +49,7 @@ def patch_story(
     masks = None if truth is None else np.asarray(truth, dtype=bool)
     _check_story(image, {"masked": masked, "restored": restored}, {"residual": errors, "novelty_map": maps, "truth": masks}, scores, grid)
     if captions is not None and len(captions) != len(image):
-        raise DataError(f"{len(image)} images but {len(captions)} captions: give one an image.")
+        raise DataError(f"{len(image)} images but {len(captions)} captions: give one per image.")
     top = np.argsort(-scores, axis=1, kind="stable")[:, : max(1, top_k)]
     low, high = np.quantile(maps, [0.01, 0.999])
     residuals, most = in_colours(errors, low=0.0)

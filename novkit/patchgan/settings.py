@@ -1,4 +1,4 @@
-"""Every choice of Patch-GAN. The paper's text is not available: all are ours [O], each can be ablated; what is [P] is said."""
+"""Every choice of Patch-GAN. The paper's text is not available: all are ours [O], each can be ablated; what is [P] or [S] is said."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -41,12 +41,12 @@ class PatchGanSettings(Presets):
     boxes: tuple[int, ...] = (4, 2, 3)  # [O] sides of the hidden boxes, in patches; one size a mask
     # networks
     width: int = 32  # [O] channels of the reconstructor's first convolution
-    discriminator: bool = True  # [P] False: the restoration error alone, γ counts as 0
+    discriminator: bool = True  # [P: authenticity of patches] [S: by discriminators] False: the restoration error alone, γ counts as 0
     discriminator_width: int = 32  # [O]
     scales: int = 2  # [O] 1 | 2: the discriminator sees the image, and half its size
     global_logit: bool = True  # [P: global image context] [O: as one more logit]
     # losses
-    rank_loss: bool = True  # [P] patches weighted by rank
+    rank_loss: bool = True  # [S] patch losses weighted by rank
     rank_by: str = "both"  # [O] "both": e_p − β D_p | "error": e_p alone
     tau_loss: float = 0.5  # [O] τ of the loss: small = the worst patches alone
     adversarial_weight: float = 0.01  # [O] β

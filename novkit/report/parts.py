@@ -147,7 +147,8 @@ READING = """<section id="reading" aria-labelledby="h-reading"><h2 id="h-reading
 called novel by a threshold that finds 95 of 100 novel ones: lower is better. <strong>PRO</strong> is the mean share of each abnormal region
 that is found, up to 30 % false-positive pixels.</p>
 <p><strong>Intervals</strong> hold the middle 95 % of bootstrap resamples of whole groups (patients, lesions or subjects), stratified by
-class. They say how far another choice of test images could move the number; the sd over seeds says how much training and split move it.</p>
+class. They say how far another choice of test images could move the number; the sd over seeds says how far another seed may: its split, its
+training and its test images.</p>
 <p><strong>Better</strong> means that the 95 % interval of the mean AUROC difference, on the same resampled groups, lies above 0. The best
 baseline is picked on these test images, a choice in the baselines' favour.</p>
 <p>Methods are trained, selected and scaled on normal images alone. Two things stand apart: the oracle statistic is chosen on the test

@@ -1,4 +1,4 @@
-"""TEND's losses, in the order of the paper.
+"""TEND's losses, in the order in which training uses them.
 
 x is an in-distribution image, T(x) a transformed one; p = P(transformed); z the embedding; c the centre; R the margin.
 

@@ -27,7 +27,7 @@ class Faithful:
 
     @classmethod
     def all(cls) -> "Faithful":
-        """Everything as published."""
+        """All four switches on; transformations, networks and schedule stay what the settings say."""
         return cls(select_on_test=True, scale_on_test=True, jpeg_on_transformed=True, validate_on_test=True)
 
 

@@ -55,7 +55,7 @@ class PatchExplorer(Explorer):
         if self.masks is not None and self.masks.shape != (n, *self.images.shape[2:]):
             raise DataError(f"Images of shape {self.images.shape} but masks of {self.masks.shape}: give (n, height, width).")
         if labels is not None and len(labels) != n:
-            raise DataError(f"{n} images but {len(labels)} labels: give one an image.")
+            raise DataError(f"{n} images but {len(labels)} labels: give one per image.")
         self.names = [f"{i}" if labels is None else f"{i}: {labels[i]}" for i in range(n)]
         given = detector if isinstance(detector, Mapping) else {_key(detector): detector}
         if not given:

@@ -145,7 +145,7 @@ def record_snapshots(
     if X_novel is not None:
         novel = to_tensor(check_images(X_novel, what="X_novel"))
         if novel_labels is not None and len(novel_labels) != len(novel):
-            raise DataError(f"{len(novel)} novel images but {len(novel_labels)} labels: give one an image.")
+            raise DataError(f"{len(novel)} novel images but {len(novel_labels)} labels: give one per image.")
         seen.append(near_identity(novel) if settings.match_resampling else novel)
         raw.append(novel)
         groups += [NOVEL] * len(novel)

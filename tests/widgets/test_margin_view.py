@@ -179,5 +179,5 @@ def test_recording_changes_nothing_and_ends_where_the_detector_does():
 
 
 def test_recording_needs_a_label_for_each_novel_image():
-    with pytest.raises(DataError, match="one an image"):
+    with pytest.raises(DataError, match="one per image"):
         record_snapshots(Tend(TINY), blobs(20), X_shown=blobs(2), X_novel=blobs(2), novel_labels=["a"])
