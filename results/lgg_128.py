@@ -4,7 +4,7 @@
 
 Settings: the quick profile as it was tuned on `brain`. What differs is the length, because 490 slices make fewer steps an epoch than
 2880: every trained method sees about 21 500 images (Patch-GAN 44 epochs of 490; the others 34 of 640, their least number of steps).
-Slices come from one range of heights and are split by patient.
+Slices come from one range of their stacks and are split by patient.
 """
 
 import argparse

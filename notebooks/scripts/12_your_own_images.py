@@ -409,10 +409,10 @@ for name, recipe in recipes().items():
 # |---|---|
 # | PneumoniaMNIST | some training images recur in validation; patients are not published |
 # | Kermany, chest X-rays | 26 exact duplicates |
-# | TCGA-LGG, FLAIR | no healthy subject: "normal" is a slice without tumour; height alone has AUROC 0.71, nearness to mid-brain 0.78 |
+# | TCGA-LGG, FLAIR | no healthy subject: "normal": a slice without tumour; its place alone has AUROC 0.71, its nearness to mid-stack 0.78 |
 # | ISIC, dermoscopy | masks outline every lesion, benign or not: no truth for a map; so load it with `masks=False` |
 #
-# So LGG is loaded from one range of heights, which `where` chooses:
+# So LGG is loaded from one range of the stack, which `where` chooses:
 # `"0.31 <= z_rel <= 0.84 and (label == 'normal' or tumor_px_256 >= 100)"`. Within it, nearness to its middle still has an AUROC of about
 # 0.59.
 #

@@ -1,10 +1,12 @@
 """The README's numbers are those of the stored records."""
 
+import os
 import runpy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -59,6 +61,17 @@ def test_the_page_shows_the_order_of_the_chest_x_rays():
     page = (ROOT / "docs" / "real_images.md").read_text(encoding="utf-8")
     assert between_markers(page, order, "page", "order") == page
     assert order.count("\n") > 10
+
+
+@pytest.mark.skipif("NOVKIT_REAL_DATA" not in os.environ, reason="NOVKIT_REAL_DATA names no folder of real images")
+def test_the_page_shows_what_the_place_of_a_slice_gives_away():
+    folder = Path(os.environ["NOVKIT_REAL_DATA"])
+    printed = runpy.run_path(str(ROOT / "results" / "real_images.py"))["traps"](folder)
+    assert "\n".join(printed) in (ROOT / "docs" / "real_images.md").read_text(encoding="utf-8")
+    table = pd.read_csv(folder / "lgg_flair_mri" / "labels.csv")
+    place = (table["slice"] - 0.5) / table["n_slices"]
+    expected = roc_auc_score(table["label"] == "tumor", place), roc_auc_score(table["label"] == "tumor", -((place - 0.5) ** 2))
+    assert [float(word) for word in printed[1].split()[-2:]] == pytest.approx(expected, abs=6e-4)
 
 
 @pytest.mark.parametrize("folder", ["reference", "real", "real_faithful", "real_classes"])
