@@ -3,13 +3,13 @@
     NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py            # every method, three seeds
     NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py faithful   # TEND with the published code's leaks
     NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py classes    # each class of Kermany's as normal, and as novel
-    NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py traps      # what a slice's place alone tells on LGG; duplicates
+    NOVKIT_REAL_DATA=<folder with the four sets> python results/real_images.py traps      # what a slice's place alone tells; duplicates
     python results/real_images.py pages                                                   # the tables of docs/real_images.md and README.md
 
 Settings, fixed before any method was scored on these sets at this size: the quick profile as it was tuned on the embedded data, at 64×64
-(PneumoniaMNIST at its 28×28), with a schedule that a laptop can manage. Only the length is adapted, because the sets differ in size: every
-trained method sees about IMAGES images. LGG slices come from one range of their stacks; every set is split by patient where it has patients.
-What each folder must hold is in docs/real_images.md.
+(PneumoniaMNIST at its 28×28), with a schedule that a laptop can manage. Only the length is adapted, because the sets differ in size:
+every trained method sees about IMAGES images. LGG slices come from one range of their stacks; every set is split by patient where it has
+patients. What each folder must hold is in docs/real_images.md.
 """
 
 import argparse

@@ -409,7 +409,7 @@ for name, recipe in recipes().items():
 # |---|---|
 # | PneumoniaMNIST | some training images recur in validation; patients are not published |
 # | Kermany, chest X-rays | 26 exact duplicates |
-# | TCGA-LGG, FLAIR | no healthy subject: "normal": a slice without tumour; its place alone has AUROC 0.71, its nearness to mid-stack 0.78 |
+# | TCGA-LGG, FLAIR | no healthy subject; a slice's place in its stack has AUROC 0.71, its nearness to the middle 0.78 |
 # | ISIC, dermoscopy | masks outline every lesion, benign or not: no truth for a map; so load it with `masks=False` |
 #
 # So LGG is loaded from one range of the stack, which `where` chooses:
