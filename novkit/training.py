@@ -140,7 +140,7 @@ def train(
         together = accelerator.num_processes
         if state.processes != together and -1 < state.epoch < settings.epochs - 1 and accelerator.is_main_process:
             was = f"The number of processes is {together}, and was {state.processes} when {folder} was written"
-            say(f"{was}: random draws and batch statistics differ from here on.")
+            say(f"{was}: batch statistics differ from here on.")
         state.processes = together
         written = time.monotonic()
         bar = progress_bar(
