@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from torch.optim import Optimizer
 from novkit.data.untrusted import is_file
 from novkit.devices import IMPLEMENTATION
 from novkit.errors import NovkitError, SettingsError, StoredFileError
-from novkit.files import discard, read_json, replacing_folder, write_json, writer_lives
+from novkit.files import discard, read_json, remove, replacing_folder, write_json, writer_lives
 
 FORMAT = 1  # of checkpoints
 KEPT = 2  # the newest, and one to fall back to
@@ -148,7 +147,7 @@ class CheckpointFolder:
                 discard(path)
         for path in self.folder.glob(".epoch_*"):
             if path.suffix in (".tmp", ".old") and not writer_lives(path):
-                shutil.rmtree(path, ignore_errors=True)
+                remove(path)
 
 
 def fingerprint(images: np.ndarray) -> str:

@@ -11,11 +11,12 @@ import json
 import os
 import platform
 import re
-import shutil
+import secrets
+import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from PIL import Image
 from novkit.errors import DataError, StoredFileError
 
 _HERE = hashlib.blake2b(platform.node().encode(), digest_size=3).hexdigest()  # this machine, in the names of temporary files
+_LONG = 128  # letters of a path in a folder that is removed: what lies deeper is moved up, for a system takes no path of thousands
 
 
 def _sync(path: Path) -> None:
@@ -52,14 +54,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         _remove_abandoned(path)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=".tmp")
-        os.close(descriptor)
-        temporary = Path(name)
+        made = path.with_name(f"{_prefix(path)}{secrets.token_hex(4)}.tmp")
+        os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))  # less what the user's umask takes
+        temporary = made
         yield temporary
         _sync(temporary)
-        os.chmod(temporary, 0o644)
+        _keep_mode(path, temporary)
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except StoredFileError:
@@ -81,14 +83,16 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         _remove_abandoned(path)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path), suffix=".tmp"))
+        made = path.with_name(f"{_prefix(path)}{secrets.token_hex(4)}.tmp")
+        made.mkdir()
+        temporary = made
         yield temporary
-        for file in temporary.rglob("*"):
+        for file in files_under(temporary):
             if file.is_file():
                 _sync(file)
-        os.chmod(temporary, 0o755)
+        _keep_mode(path, temporary)
         if path.exists() and _swapped(temporary, path):
             pass  # the old one now has the temporary name, and goes with it
         elif path.exists():
@@ -101,7 +105,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
                     os.replace(old, path)
                 raise  # or another process has put its own there
             finally:
-                shutil.rmtree(old, ignore_errors=True)
+                remove(old)
         else:
             os.replace(temporary, path)
         _sync_folder(path.parent)
@@ -111,7 +115,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         raise _refused(path, error) from error
     finally:
         if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+            remove(temporary)
 
 
 @contextmanager
@@ -160,11 +164,11 @@ def _remove_abandoned(path: Path) -> None:
     """Remove what killed writers of `path` left beside it."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.{_HERE}-*.tmp"):
         if writer_lives(left) is False:
-            _remove(left)
+            remove(left)
     if path.exists():  # else the old one may be all there is
         for left in path.parent.glob(f".{glob.escape(path.name)}.{_HERE}-*.old"):
             if writer_lives(left) is False:
-                _remove(left)
+                remove(left)
 
 
 def discard(path: Path) -> None:
@@ -172,15 +176,81 @@ def discard(path: Path) -> None:
     hidden = path.with_name(f"{_prefix(path)}discarded.old")
     with suppress(OSError):
         os.replace(path, hidden)
-    shutil.rmtree(hidden, ignore_errors=True)
+    remove(hidden)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, as far as the system lets us; never an error. Of a link, the link alone.
+
+    A folder may be nested deeper than Python can recurse and than a system takes paths, and may forbid to be changed.
+    """
+    folders = [os.fspath(path)] if _is_folder(path) else []
+    for folder in folders:  # grows by those that lie in it
+        for entry in _entries(folder):
+            if _is_folder(entry):
+                folders.append(_within_reach(entry, folders[0]))
+            else:
+                with suppress(OSError):
+                    os.unlink(entry)
+    for place in [*reversed(folders)] if folders else [path]:
         with suppress(OSError):
-            path.unlink(missing_ok=True)
+            os.rmdir(place) if folders else os.unlink(place)
+
+
+def _entries(folder: str) -> list[str]:
+    """The paths of what lies in a folder that is to be removed."""
+    with suppress(OSError):
+        os.chmod(folder, 0o700)  # else it may forbid to be listed, changed or moved
+    with suppress(OSError):
+        return [os.path.join(folder, name) for name in os.listdir(folder)]
+    return []
+
+
+def _within_reach(folder: str, top: str) -> str:
+    """Where a folder below `top` lies now: where its path is long, it was moved up."""
+    if len(folder) - len(top) > _LONG:
+        with suppress(OSError):
+            os.chmod(folder, 0o700)
+            os.rename(folder, moved := os.path.join(top, secrets.token_hex(8)))
+            return moved
+    return folder
+
+
+def files_under(folder: Path) -> Iterator[Path]:
+    """All that lies in a folder, in any depth, and is no folder itself, in no order; links to folders are not entered.
+
+    What cannot be listed is passed over, as by `Path.rglob`, which ends in an error where folders are nested by the thousand.
+    """
+    folders = [os.fspath(folder)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    yield Path(entry.path)
+                elif _is_folder(entry.path):
+                    folders.append(entry.path)
+
+
+def _is_folder(path: str | Path) -> bool:
+    """Whether a folder itself lies there: no link to one, and none of Windows' junctions."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    junction = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", -1)
+    return stat.S_ISDIR(status.st_mode) and getattr(status, "st_reparse_tag", 0) != junction
+
+
+def _make_folder(path: Path) -> None:
+    """`path.mkdir(parents=True, exist_ok=True)`, however many parents there are to make."""
+    for missing in reversed([*takewhile(lambda each: not each.is_dir(), (path, *path.parents))]):
+        missing.mkdir(exist_ok=True)
+
+
+def _keep_mode(path: Path, new: Path) -> None:
+    """What replaces `path` is for the same readers; on Windows, a mode tells nothing of them."""
+    if os.name != "nt" and path.exists():
+        os.chmod(new, stat.S_IMODE(path.stat().st_mode) & 0o777)
 
 
 def _swapped(a: Path, b: Path) -> bool:
@@ -221,6 +291,23 @@ def writable(text: str) -> str:
 def printable(text: str, keep: str = "") -> str:
     """The text with what a terminal would obey instead of show as escapes: codes, ends of lines, turns of direction. keep: not these."""
     return "".join(letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in text)
+
+
+_FORMULA = r"[=+\-@]"
+_CELL = re.compile(rf"""^(?=[\s"]*{_FORMULA})|(?<=[;\t\n])(?=(?:[^\S\t\n]|")*{_FORMULA})""")
+
+
+def csv_cell(text: str) -> str:
+    """The text as a cell of a CSV in which no spreadsheet finds a formula, also where it cuts lines at semicolons or tabs, not at commas.
+
+    An apostrophe keeps text what would begin one; quotation marks do not, for they hold together only what was cut as it was written.
+    """
+    return _CELL.sub("'", text.replace("\r", "\n"))  # Python before 3.13 leaves the first unquoted: what follows would begin a line
+
+
+def cut(text: str, most: int) -> str:
+    """The beginning of a text, at most so many bytes in UTF-8: names of files are that short."""
+    return text.encode("utf-8", "backslashreplace")[:most].decode("utf-8", "ignore")
 
 
 def write_image(path: str | Path, image: Image.Image, kind: str) -> None:

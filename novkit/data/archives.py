@@ -18,6 +18,9 @@ from novkit.progress import progress_bar
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_FILES = 1_000_000
+FEW = 1000  # files that any archive may hold
+_LEAST = 64  # bytes of an archive that each further file takes: one of images has more, gzip makes 6 of the head of an empty file
+_DEEPEST = 50  # folders in folders
 _PIECE = 2**20
 _LONGEST = 2**24  # bytes of a name or another header of a tar
 _ROOM = 2**28  # bytes of a tar's headers and padding
@@ -45,11 +48,12 @@ def unpack(archive: Path, folder: Path, *, progress: bool = True) -> None:
     StoredFileError where the disk refuses.
     """
     try:
-        limit = max(SMALL, MAX_RATIO * archive.stat().st_size)
+        size = archive.stat().st_size
+        limit, most = max(SMALL, MAX_RATIO * size), min(MAX_FILES, max(FEW, size // _LEAST))
         with _opened(archive, limit) as content:
-            members = _zip_members(content) if isinstance(content, zipfile.ZipFile) else _tar_members(content)
+            members = _zip_members(content) if isinstance(content, zipfile.ZipFile) else _tar_members(content, most)
             with replacing_folder(folder) as temporary:
-                _check(archive, members, min(limit, shutil.disk_usage(temporary).free))
+                _check(archive, members, min(limit, shutil.disk_usage(temporary).free), most)
                 _write(archive, progress_bar(members, desc=f"Unpacking {archive.name}", disable=not progress, delay=1), temporary, limit)
     except NovkitError:
         raise
@@ -112,12 +116,12 @@ def _zip_members(archive: zipfile.ZipFile) -> list[_Member]:
     return members
 
 
-def _tar_members(archive: tarfile.TarFile) -> list[_Member]:
+def _tar_members(archive: tarfile.TarFile, most: int) -> list[_Member]:
     members = []
     for info in archive:
         kind = "file" if info.isreg() else "folder" if info.isdir() else "link" if info.issym() or info.islnk() else "device"
         members.append(_Member(info.name, kind, info.size, partial(_tar_content, archive, info)))
-        if len(members) > MAX_FILES:
+        if len(members) > most:
             break
     return members
 
@@ -129,20 +133,27 @@ def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     return content
 
 
-def _check(archive: Path, members: list[_Member], limit: int) -> None:
+def _check(archive: Path, members: list[_Member], limit: int, most: int) -> None:
     """Refuse what no archive of images holds, before anything is written."""
-    if len(members) > MAX_FILES:
-        raise DataError(f"{archive} holds more than {MAX_FILES:,} files: it is a trap or damaged, download it again.")
     seen: set[str] = set()
+    folders = {".", ""}
     for member in members:
         path, windows = PurePosixPath(member.name), PureWindowsPath(member.name)
         if path.is_absolute() or windows.drive or windows.root or ".." in windows.parts or "\0" in member.name or not path.parts:
             raise DataError(f"{archive} holds {member.name!r}, which lies outside its folder: it is a trap or damaged, download it again.")
+        if len(windows.parts) > _DEEPEST:
+            raise DataError(f"{archive} holds folders in folders, more than {_DEEPEST} deep: it is a trap or damaged, download it again.")
         if member.kind not in ("file", "folder"):
             raise DataError(f"{archive} holds {member.name!r}, a {member.kind}: only files and folders are unpacked, download it again.")
         if member.kind == "file" and str(path) in seen:
             raise DataError(f"{archive} holds {member.name!r} twice: it is a trap or damaged, download it again.")
-        seen.add(str(path))
+        (folders if member.kind == "folder" else seen).add(str(path))
+        above = str(path.parent)
+        while above not in folders:
+            folders.add(above)
+            above = above.rpartition("/")[0]
+        if max(len(members), len(seen) + len(folders) - 2) > most:
+            raise DataError(f"{archive} holds more than {most:,} files: it is a trap or damaged, download it again.")
     total = sum(member.size for member in members)
     if total > limit:
         raise DataError(

@@ -6,7 +6,6 @@ again; two processes may make the same entry at once; where nothing can be writt
 
 import hashlib
 import os
-import shutil
 import time
 import warnings
 from collections.abc import Callable
@@ -21,11 +20,12 @@ from novkit.data.dataset import ImageDataset
 from novkit.data.store import check_dataset
 from novkit.data.tables import read_table, write_table
 from novkit.errors import StoredFileError
-from novkit.files import read_json, replacing_folder, write_json
+from novkit.files import cut, read_json, remove, replacing_folder, write_json
 
 FORMAT = 1  # of cache entries
 LIBRARIES = ("numpy", "scipy", "pillow", "nilearn")  # whose version may change the bytes of an image
 _ARRAYS = ("images", "masks", "body")
+_LONGEST = 100  # bytes of a data set's name in an entry's: a name of files is 255 at most, and a temporary one longer than its file's
 _STALE = 24 * 3600  # seconds after which an unfinished entry was surely abandoned
 
 
@@ -40,7 +40,10 @@ def cached(name: str, key: dict[str, Any], make: Callable[[], ImageDataset]) -> 
     key: all that the content depends on, as JSON; the versions of the libraries that make images are added.
     """
     key = {**key, "format": FORMAT, "libraries": {library: version(library) for library in LIBRARIES}}
-    folder = cache_folder() / f"{name}-{hashlib.sha256(repr(sorted(key.items())).encode()).hexdigest()[:16]}"
+    short = cut(name, _LONGEST)
+    if short != name:
+        key["name"] = name
+    folder = cache_folder() / f"{short}-{hashlib.sha256(repr(sorted(key.items())).encode()).hexdigest()[:16]}"
     stored = _read(folder)
     if stored is not None:
         return stored
@@ -102,4 +105,4 @@ def _remove_abandoned(folder: Path) -> None:
     """Temporary folders that a killed process left behind."""
     for left in [*folder.glob(".*.tmp"), *folder.glob(".*.old")]:
         if time.time() - left.stat().st_mtime > _STALE:
-            shutil.rmtree(left, ignore_errors=True)
+            remove(left)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from html import escape
 from pathlib import Path
 
-from novkit.files import replacing, writable
+from novkit.files import csv_cell, replacing, writable
 from novkit.teaching.budget import Budget
 from novkit.teaching.feedback import STYLE
 
@@ -91,6 +91,4 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.3f}"
-    text = ", ".join(value) if isinstance(value, list) else str(value)
-    text = text.replace("\r", "\n")  # Python before 3.13 leaves the first unquoted: what follows would begin a line
-    return f"'{text}" if text.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\n")) else text
+    return csv_cell(", ".join(value) if isinstance(value, list) else str(value))

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from novkit.errors import DataError, NovkitError, SettingsError
 from novkit.evaluation import Scores, roc
 from novkit.figures.style import condition_looks
+from novkit.files import csv_cell
 from novkit.widgets.readouts import Cell, readout_table
 from novkit.widgets.stored import Run
 
@@ -261,19 +262,13 @@ def selection_csv(shown: Mapping[str, Shown], state: ScoreState) -> str:
     writer = csv.writer(text, lineterminator="\n")
     first = shown.get(state.selected_method)
     names = [f"{name} (lambda {state.score_weight:g})" if can_reweight(each.scores) else name for name, each in shown.items()]
-    writer.writerow([_harmless(head) for head in ("id", "group", "class", "label", *names)])
+    writer.writerow([csv_cell(head) for head in ("id", "group", "class", "label", *names)])
     if first is None:
         return text.getvalue()
     by_id = [dict(zip(each.scores.id.astype(str), each.scores.score, strict=True)) for each in shown.values()]
     for row in selected_rows(first.scores, state):
         s = first.scores
-        words = [_harmless(str(column[row])) for column in (s.id, s.group, s.condition)]
+        words = [csv_cell(str(column[row])) for column in (s.id, s.group, s.condition)]
         values = [repr(float(found[str(s.id[row])])) if str(s.id[row]) in found else "" for found in by_id]
         writer.writerow([*words, int(s.label[row]), *values])
     return text.getvalue()
-
-
-def _harmless(text: str) -> str:
-    """A spreadsheet takes a cell that starts so for a formula: an apostrophe keeps it text."""
-    text = text.replace("\r", "\n")  # Python before 3.13 leaves the first unquoted: what follows would begin a line
-    return "'" + text if text.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

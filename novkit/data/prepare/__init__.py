@@ -8,11 +8,11 @@ import hashlib
 import importlib
 import os
 import pkgutil
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ from novkit.data.dataset import ImageDataset
 from novkit.data.downloads import Download, fetch
 from novkit.data.store import Sample, file_entry, open_store, verify_store, write_store
 from novkit.data.tables import choose_normal, select_rows
+from novkit.data.untrusted import is_file
 from novkit.errors import DataError, NovkitError, SettingsError, StoredFileError
-from novkit.files import read_json
+from novkit.files import files_under, read_json, remove
 
 
 class Files:
@@ -39,7 +40,8 @@ class Files:
 
     def find(self, pattern: str) -> list[Path]:
         """All files whose name fits `pattern`, in any depth, sorted by their path below their root; hidden and __MACOSX ones left out."""
-        found = {self.relative(file): file for root in reversed(self.roots) for file in root.rglob(pattern) if file.is_file()}
+        files = [file for root in reversed(self.roots) for file in files_under(root) if fnmatch(file.name, pattern) and is_file(file)]
+        found = {self.relative(file): file for file in files}
         return [file for path, file in sorted(found.items()) if not any(part.startswith((".", "__MACOSX")) for part in Path(path).parts)]
 
     def relative(self, file: Path) -> str:
@@ -250,7 +252,7 @@ def _alone(home: Path, progress: bool) -> Iterator[None]:
         raise StoredFileError(f"{home} cannot be written ({error.strerror or error}): name another folder with NOVKIT_DATA.") from error
     try:
         for left in (*home.glob(".*.tmp"), *home.glob(".*.old"), *home.glob("unpacked/.*.tmp")):
-            shutil.rmtree(left, ignore_errors=True)  # of a process that was killed, for nobody else is at work here
+            remove(left)  # of a process that was killed, for nobody else is at work here
         yield
     finally:
         lock.release()
