@@ -2,31 +2,20 @@
 
 import os
 import stat
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from novkit import files
 from novkit.files import cut, files_under, remove, replacing, replacing_folder, write_json
-
-unix = pytest.mark.skipif(os.name == "nt", reason="Windows has modes and links of other kinds, and shorter paths")
-DEEP = sys.getrecursionlimit() + 200
+from tests.nests import DEEP, nest, place_for_nests, unix
 
 
-def nest(folder: Path, depth: int, name: str = "a") -> None:
-    """Folders in folders, an empty file in the innermost; entered one by one, for a path to them may be too long."""
-    folder.mkdir(exist_ok=True)
-    here = os.getcwd()
-    try:
-        os.chdir(folder)
-        for _ in range(depth):
-            os.mkdir(name)
-            os.chdir(name)
-        Path("x").touch()
-    finally:
-        os.chdir(here)
+@pytest.fixture
+def nests(tmp_path) -> Iterator[Path]:
+    with place_for_nests(tmp_path / "nests") as place:
+        yield place
 
 
 # ---- removing --------------------------------------------------------------------------------------------------------------
@@ -57,7 +46,7 @@ TREES: dict[str, Callable[[Path], None]] = {
     "a file": lambda folder: folder.write_text(""),
     "empty": lambda folder: folder.mkdir(),
     "wide": wide,
-    "deep": lambda folder: nest(folder, DEEP),
+    "deep": nest,
     "long names": lambda folder: nest(folder, 40, "b" * 200),
     "deep, in letters of several bytes": lambda folder: nest(folder, 80, "ä中" * 25),
     "locked": locked,
@@ -67,71 +56,68 @@ TREES: dict[str, Callable[[Path], None]] = {
 
 @unix
 @pytest.mark.parametrize("tree", TREES)
-def test_any_tree_is_removed(tmp_path, tree):
-    (tmp_path / "beside").mkdir()
-    TREES[tree](tmp_path / "t")
-    remove(tmp_path / "t")
-    assert os.listdir(tmp_path) == ["beside"]
+def test_any_tree_is_removed(nests, tree):
+    (nests / "beside").mkdir()
+    TREES[tree](nests / "t")
+    remove(nests / "t")
+    assert os.listdir(nests) == ["beside"]
 
 
 @unix
-def test_of_a_link_the_link_alone_is_removed(tmp_path):
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept/own.txt").write_text("mine")
-    (tmp_path / "t" / ("b" * 200)).mkdir(parents=True)
-    for place in (tmp_path / "link", tmp_path / "t/link", tmp_path / "t" / ("b" * 200) / "link"):
-        place.symlink_to(tmp_path / "kept", target_is_directory=True)
-    remove(tmp_path / "link")
-    remove(tmp_path / "t")
-    assert os.listdir(tmp_path) == ["kept"]
-    assert (tmp_path / "kept/own.txt").read_text() == "mine"
+def test_of_a_link_the_link_alone_is_removed(nests):
+    (nests / "kept").mkdir()
+    (nests / "kept/own.txt").write_text("mine")
+    (nests / "t" / ("b" * 200)).mkdir(parents=True)
+    for place in (nests / "link", nests / "t/link", nests / "t" / ("b" * 200) / "link"):
+        place.symlink_to(nests / "kept", target_is_directory=True)
+    remove(nests / "link")
+    remove(nests / "t")
+    assert os.listdir(nests) == ["kept"]
+    assert (nests / "kept/own.txt").read_text() == "mine"
 
 
-def test_what_cannot_be_removed_is_left_without_a_word(tmp_path, monkeypatch):
+def test_what_cannot_be_removed_is_left_without_a_word(nests, monkeypatch):
     def refuse(path: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    wide(tmp_path / "t")
+    wide(nests / "t")
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", refuse)
-        remove(tmp_path / "t")
-    assert (tmp_path / "t/3/b/c/x").exists()
-    remove(tmp_path / "t")
-    assert os.listdir(tmp_path) == []
+        remove(nests / "t")
+    assert (nests / "t/3/b/c/x").exists()
+    remove(nests / "t")
+    assert os.listdir(nests) == []
 
 
 @unix
-def test_a_block_that_fails_leaves_no_nest_behind(tmp_path):
-    with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "d") as temporary:
-        nest(temporary, DEEP)
+def test_a_block_that_fails_leaves_no_nest_behind(nests):
+    with pytest.raises(ZeroDivisionError), replacing_folder(nests / "d") as temporary:
+        nest(temporary)
         raise ZeroDivisionError
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(nests) == []
 
 
 # ---- searching and making --------------------------------------------------------------------------------------------------
 
 
 @unix
-def test_files_are_found_in_any_depth_and_links_to_folders_are_not_entered(tmp_path):
-    wide(tmp_path)
-    (tmp_path / "link").symlink_to(tmp_path / "1", target_is_directory=True)
-    (tmp_path / "ring").symlink_to(tmp_path / "ring")
-    found = sorted(path.relative_to(tmp_path).as_posix() for path in files_under(tmp_path))
+def test_files_are_found_in_any_depth_and_links_to_folders_are_not_entered(nests):
+    wide(nests)
+    (nests / "link").symlink_to(nests / "1", target_is_directory=True)
+    (nests / "ring").symlink_to(nests / "ring")
+    found = sorted(path.relative_to(nests).as_posix() for path in files_under(nests))
     assert found == sorted([*(f"{k}/{place}" for k in range(30) for place in ("x", "b/c/x")), "link", "ring"])
-    assert [*files_under(tmp_path / "nowhere")] == []
-    nest(tmp_path / "deep", DEEP)
-    nest(tmp_path / "deeper", 40, "b" * 200)  # whose innermost no path reaches
-    deep = [path for path in files_under(tmp_path) if path.parts[len(tmp_path.parts)].startswith("deep")]
-    assert [len(path.parts) - len(tmp_path.parts) for path in deep] == [DEEP + 2]
-    for name in ("deep", "deeper"):  # which pytest could not
-        remove(tmp_path / name)
+    assert [*files_under(nests / "nowhere")] == []
+    nest(nests / "deep")
+    nest(nests / "deeper", 40, "b" * 200)  # whose innermost no path reaches
+    deep = [path for path in files_under(nests) if path.parts[len(nests.parts)].startswith("deep")]
+    assert [len(path.parts) - len(nests.parts) for path in deep] == [DEEP + 2]
 
 
 @unix
-def test_a_file_is_written_however_many_folders_there_are_to_make(tmp_path):
-    write_json(tmp_path / "t" / ("a/" * DEEP) / "x.json", 1)
-    assert [path.name for path in files_under(tmp_path)] == ["x.json"]
-    remove(tmp_path / "t")
+def test_a_file_is_written_however_many_folders_there_are_to_make(nests):
+    write_json(nests / "t" / ("a/" * DEEP) / "x.json", 1)
+    assert [path.name for path in files_under(nests)] == ["x.json"]
 
 
 @pytest.mark.parametrize(("text", "short"), [("abc", "abc"), ("a" * 9, "a" * 8), ("中" * 5, "中" * 2), ("", "")])

@@ -6,12 +6,15 @@ where the system is Linux with it, refuses the same to native code as well. Neit
 
 import ctypes
 import os
+import stat
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 MEMORY_BEFORE = 1 << 30  # bytes of address space that the libraries take before any submission begins
 FILE_BYTES = 256 << 20
+BLOCK = 4096  # bytes that a file or a folder takes on the disk at least
 
 STARTS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.startfile", "subprocess.Popen", "pty.spawn")
 NETWORK = ("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg")
@@ -41,6 +44,25 @@ def limit_memory(memory: int) -> None:
             resource.setrlimit(number, (wanted, wanted))
         except (ValueError, OSError):
             continue  # a system that has the name but not the limit
+
+
+def bytes_kept(folder: str | os.PathLike[str], most: int) -> int:
+    """What a folder's content takes on the disk, counted until it is more than `most`; more than that where it cannot all be listed."""
+    kept, folders = 0, [os.fspath(folder)]
+    while folders and kept <= most:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # removed meanwhile
+                        status = entry.stat(follow_symlinks=False)
+                        kept += max(BLOCK, status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size)
+                        if stat.S_ISDIR(status.st_mode):
+                            folders.append(entry.path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # nested deeper than paths are long, or closed to be looked into
+            return most + 1
+    return kept
 
 
 def confine(readable: Sequence[str], writable: str, report: Callable[[str], object]) -> bool:

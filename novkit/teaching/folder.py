@@ -14,12 +14,12 @@ from nbformat import NotebookNode
 
 from novkit.cores import available_cores
 from novkit.errors import DataError, NovkitError, StoredFileError
-from novkit.files import printable, read_json, replacing, writable, write_json
+from novkit.files import alone, csv_cell, printable, read_json, replacing, writable, write_json
 from novkit.teaching.feedback import feedback_page
 from novkit.teaching.grading import Grade, PartGrade, check_full_marks, grade
 from novkit.teaching.handed_in import Submission, assignment_of, collect, load_sources, read_table
 from novkit.teaching.marks import grade_id, kind, part
-from novkit.teaching.process import Limits, Worker
+from novkit.teaching.process import Limits, Stopped, Worker
 from novkit.teaching.submission import check_parts, find_assignment, imported_modules, parts_of, read_notebook
 
 FORMAT = 1
@@ -46,30 +46,31 @@ def grade_folder(
     tests, its given cells, the submission or the course seed changed. Raises DataError for an unknown assignment, NovkitError for files
     that cannot be used; a submission that cannot is graded with no points, and says why.
     """
-    sources = load_sources(source)
-    submissions = collect(folder, out, names)
-    name = assignment or assignment_of(submissions, sources)
-    if name not in sources:
-        raise DataError(f"There is no assignment {name!r}: choose one of {', '.join(sources)}.")
-    notebook = sources[name]
-    check_parts(notebook, list(parts))
-    for submission in submissions:
-        _recall(submission, out, notebook, course_seed, name)
-    todo = [(submission, stale) for submission in submissions if (stale := _stale(submission, notebook, parts))]
-    report(f"{name}: {len(submissions)} submissions, {len(todo)} to be graded.")
-    if todo:
-        limits = limits or Limits()
-        cache = _warm(notebook, name, out, course_seed, limits)
-        _grade_all(todo, notebook, name, out, course_seed, limits, cache, workers, report)
-    if manual is not None:
-        _enter_manual(submissions, manual)
-    for submission in submissions:
-        _store(submission, out)
-        with replacing(out / "feedback" / f"{submission.stem}.html") as temporary:
-            temporary.write_text(feedback_page(submission.student, name, submission.grade, submission.trouble), encoding="utf-8")
-    write_grades(submissions, notebook, out / "grades.csv")
-    report(printable(f"{out / 'grades.csv'}\n{out / 'feedback'}", keep="\n"))
-    return submissions
+    with alone(out, "grading"):  # a second run would write over what this one enters
+        sources = load_sources(source)
+        submissions = collect(folder, out, names)
+        name = assignment or assignment_of(submissions, sources)
+        if name not in sources:
+            raise DataError(f"There is no assignment {name!r}: choose one of {', '.join(sources)}.")
+        notebook = sources[name]
+        check_parts(notebook, list(parts))
+        for submission in submissions:
+            _recall(submission, out, notebook, course_seed, name)
+        todo = [(submission, stale) for submission in submissions if (stale := _stale(submission, notebook, parts))]
+        report(f"{name}: {len(submissions)} submissions, {len(todo)} to be graded.")
+        if todo:
+            limits = limits or Limits()
+            cache = _warm(notebook, name, out, course_seed, limits)
+            _grade_all(todo, notebook, name, out, course_seed, limits, cache, workers, report)
+        if manual is not None:
+            _enter_manual(submissions, manual)
+        for submission in submissions:
+            _store(submission, out)
+            with replacing(out / "feedback" / f"{submission.stem}.html") as temporary:
+                temporary.write_text(feedback_page(submission.student, name, submission.grade, submission.trouble), encoding="utf-8")
+        write_grades(submissions, notebook, out / "grades.csv")
+        report(printable(f"{out / 'grades.csv'}\n{out / 'feedback'}", keep="\n"))
+        return submissions
 
 
 def grade_one(
@@ -98,7 +99,7 @@ def grade_one(
         report(f"{found.part:<32} {points}")
         for check in found.checks:
             if check.status != "passed":
-                report(f"    {check.name}, {check.points:g} of {check.out_of:g}: {check.message}")
+                report(printable(f"    {check.name}, {check.points:g} of {check.out_of:g}: {check.message}"))
     for note in result.notes:
         report(printable(f"note: {note}"))
     report(f"{name}: {result.points:g} of {result.out_of:g} points{f', {result.pending:g} to be read' if result.pending else ''}")
@@ -191,13 +192,18 @@ def _grade_all(
 
     def work(item: tuple[Submission, list[str]]) -> None:
         submission, stale = item
-        if submission.notebook is None:
-            result = Grade(name, {key: PartGrade(key, points) for key, points in parts_of(source).items() if key in stale})
-        else:
+        result = Grade(name, {key: PartGrade(key, points) for key, points in parts_of(source).items() if key in stale})
+        if submission.notebook is not None:
             if not hasattr(own, "worker"):
                 own.worker = Worker(imported_modules(source), limits)
                 opened.append(own.worker)
-            result = grade(submission.notebook, source, name, course_seed=course_seed, worker=own.worker, cache=cache, only=stale)
+            try:
+                result = grade(submission.notebook, source, name, course_seed=course_seed, worker=own.worker, cache=cache, only=stale)
+            except (Stopped, NovkitError):  # the grading as a whole
+                raise
+            except Exception as error:  # whatever it is, the others are graded; and this one is the next time
+                submission.trouble = f"It could not be graded ({type(error).__name__}): grade it again, or look at it yourself."
+                submission.keys = {key: value for key, value in submission.keys.items() if key not in stale}
         before = submission.grade.parts if submission.grade is not None else {}
         result.parts = {key: found for key in parts_of(source) if (found := result.parts.get(key) or before.get(key)) is not None}
         submission.grade = result
@@ -258,14 +264,9 @@ def write_grades(submissions: Sequence[Submission], source: NotebookNode, path: 
         notes = " | ".join(filter(None, [submission.trouble, *result.notes]))
         cells = ["" if value is None else f"{value:g}" for value in points]
         totals = [f"{result.points:g}", f"{result.out_of:g}", f"{result.pending:g}"]
-        rows.append([_harmless(submission.student), _harmless(writable(submission.file.name)), *totals, *cells, _harmless(notes)])
+        student, file, told = (csv_cell(" ".join(text.split())) for text in (submission.student, writable(submission.file.name), notes))
+        rows.append([student, file, *totals, *cells, told])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     with replacing(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
-
-
-def _harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    text = " ".join(text.split())
-    return f"'{text}" if text[:1] in "=+-@" and text else text

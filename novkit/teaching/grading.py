@@ -180,13 +180,13 @@ class _Run:
             self.free += answer["seconds"] if step.kind == "free" else 0.0
             self.notes += [f"Refused in {step.name}: {what}." for what in answer.get("refused", [])]
             self._record(step, answer)
-            if answer["status"] in ("timeout", "memory", "died"):
+            if answer["status"] in ("timeout", "memory", "disk", "died"):
                 self.skipped.add(step.name)
                 return
 
     def _record(self, step: Step, answer: dict[str, Any]) -> None:
         status = answer["status"]
-        ended = status in ("timeout", "interrupted", "memory", "died")
+        ended = status in ("timeout", "interrupted", "memory", "disk", "died")
         stopped = lost("time" if status in ("timeout", "interrupted") else status, self.limits) if ended else ""
         if step.kind == "tests":
             self.checks[step.name] = self._stopped(step, stopped) if ended else self._checked(step, answer)

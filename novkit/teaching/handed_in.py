@@ -1,22 +1,25 @@
 """Who handed in what: notebooks below a folder, names from a learning platform's table, and the assignment they are of."""
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 from nbformat import NotebookNode
 
 from novkit.data.untrusted import is_file
 from novkit.errors import DataError, StoredFileError
-from novkit.files import writable
+from novkit.files import cut, files_under, writable
 from novkit.teaching.grading import Grade
 from novkit.teaching.process import PROJECT
 from novkit.teaching.submission import find_assignment, read_notebook
 
 SOURCES = PROJECT / "notebooks" / "assignments" / "source"
+LONGEST = 80  # bytes of a student's name as a name of files
 
 
 @dataclass
@@ -32,8 +35,11 @@ class Submission:
 
     @property
     def stem(self) -> str:
-        """The student's name as a name of files."""
-        return re.sub(r"[^\w-]+", "_", self.student).strip("_")[:80] or "unnamed"
+        """The student's name as a name of files; where it is cut, a hash keeps apart what begins alike."""
+        name = re.sub(r"[^\w-]+", "_", self.student).strip("_") or "unnamed"
+        if cut(name, LONGEST) == name:
+            return name
+        return f"{cut(name, LONGEST - 9)}_{hashlib.blake2b(self.student.encode(), digest_size=4).hexdigest()}"
 
 
 def load_sources(path: Path | None = None) -> dict[str, NotebookNode]:
@@ -49,7 +55,7 @@ def collect(folder: Path, out: Path, names: Path | None) -> list[Submission]:
     """Every notebook below the folder with its student. DataError where a student has two, or the folder none."""
     files = [
         file
-        for file in sorted(folder.rglob("*.ipynb"))
+        for file in sorted(file for file in files_under(folder) if fnmatch(file.name, "*.ipynb"))
         if ".ipynb_checkpoints" not in file.parts and not file.is_symlink() and not file.is_relative_to(out)
     ]
     if not files:
@@ -69,7 +75,7 @@ def collect(folder: Path, out: Path, names: Path | None) -> list[Submission]:
         for submission in submissions:
             other = seen.setdefault(getattr(submission, what).casefold(), submission)
             if other is not submission:
-                raise DataError(f"{other.file} and {submission.file} are of one student, {submission.student}: keep one of them.")
+                raise DataError(f"{other.file} and {submission.file} both belong to the student {submission.student}: keep one.")
     for submission in submissions:
         try:
             submission.notebook = read_notebook(submission.file)

@@ -19,13 +19,13 @@ from nbformat import NotebookNode
 from novkit.cores import available_cores
 from novkit.errors import DataError, NovkitError, StoredFileError
 from novkit.evaluation import Scores, image_metrics, paired_difference
-from novkit.files import printable, read_json, write_json
+from novkit.files import alone, printable, read_json, remove, write_json
 from novkit.teaching.board import Entry, rank, said, write_board
 from novkit.teaching.budget import Budget
 from novkit.teaching.conditions import Condition, ProjectData, practice_project
 from novkit.teaching.handed_in import Submission, collect, load_sources
 from novkit.teaching.messages import lost, of_failure, scrubbed
-from novkit.teaching.process import Limits, Worker
+from novkit.teaching.process import Limits, Stopped, Worker
 from novkit.teaching.submission import Step, find_assignment, hidden_lines, imported_modules, plan_of
 
 PROJECT = "a6_project"
@@ -97,25 +97,27 @@ def make_leaderboard(
     report: Callable[[str], object] = print,
 ) -> list[Entry]:
     """Run every submission of the project below `folder`; write leaderboard.csv and leaderboard.html. What was run already is kept."""
-    teacher, submissions = Teacher.read(teacher_file), collect(folder, out, names)
-    report(f"{len(submissions)} submissions; the baselines and the model solution first.")
-    competition = _Competition(teacher, load_sources(source), out)
+    teacher = Teacher.read(teacher_file)
+    with alone(out, "run"):  # a second run would train the same detectors
+        submissions = collect(folder, out, names)
+        report(f"{len(submissions)} submissions; the baselines and the model solution first.")
+        competition = _Competition(teacher, load_sources(source), out)
 
-    def work(submission: Submission) -> Entry:
-        entry, is_new = competition.entry(submission, out / "entries" / f"{submission.stem}.json")
-        if is_new:
-            report(printable(f"{entry.student}: {said(entry)}"))
-        return entry
+        def work(submission: Submission) -> Entry:
+            entry, is_new = competition.entry(submission, out / "entries" / f"{submission.stem}.json")
+            if is_new:
+                report(printable(f"{entry.student}: {said(entry)}"))
+            return entry
 
-    with ThreadPoolExecutor(max(1, min(workers, available_cores()))) as pool:
-        try:
-            report(f"model solution, not on the board: {said(pool.submit(competition.solve).result())}")
-            ranked = rank(list(pool.map(work, submissions)))
-        finally:
-            competition.close()
-    write_board(ranked, competition.baseline_aurocs(), teacher.limits, out)
-    report(printable(f"{out / 'leaderboard.csv'}\n{out / 'leaderboard.html'}", keep="\n"))
-    return ranked
+        with ThreadPoolExecutor(max(1, min(workers, available_cores()))) as pool:
+            try:
+                report(f"model solution, not on the board: {said(pool.submit(competition.solve).result())}")
+                ranked = rank(list(pool.map(work, submissions)))
+            finally:
+                competition.close()
+        write_board(ranked, competition.baseline_aurocs(), teacher.limits, out)
+        report(printable(f"{out / 'leaderboard.csv'}\n{out / 'leaderboard.html'}", keep="\n"))
+        return ranked
 
 
 class _Competition:
@@ -150,10 +152,13 @@ class _Competition:
         entry = Entry(submission.student)
         try:
             scores, spent = self._scores(submission, keep_cache)
+            measured(entry, scores, spent, self.teacher.limits, self.data, self.baselines)
         except DataError as error:  # what the set-up lacks is no student's fault, and is raised
             entry.trouble = str(error)
-        else:
-            measured(entry, scores, spent, self.teacher.limits, self.data, self.baselines)
+        except (Stopped, NovkitError):  # the set-up, or the run as a whole
+            raise
+        except Exception as error:  # whatever it is, the others are run; and this one is the next time
+            entry.trouble, key = f"It could not be run ({type(error).__name__}): run it again, or look at it yourself.", ""
         write_json(stored, {"key": key, "entry": asdict(entry)})
         return entry, True
 
@@ -172,7 +177,7 @@ class _Competition:
                 if step.kind in ("given", "solution"):
                     _run(step, worker, worker.limits.cell)
             trained = _must(_run(train, worker, seconds), train, steps, hidden)
-            np.save(worker.folder / "work" / "test.npy", self.data.X_test, allow_pickle=False)
+            _hand_over(self.data.X_test, worker.folder / "work")
             _must(_run(score, worker, seconds), score, steps, hidden)
             worker.stop()  # from here on nobody writes there
             return _brought_back(worker.folder / "work", len(self.data.y_test), trained["seconds"])
@@ -218,7 +223,7 @@ def _run(step: Step, worker: Worker, seconds: float) -> dict[str, Any]:
     answer = worker.ask(cell, seconds)
     if answer["status"] in ("timeout", "interrupted"):
         raise DataError(f"In {step.name}: it took longer than {seconds:g} s.")
-    if answer["status"] in ("memory", "died"):
+    if answer["status"] in ("memory", "disk", "died"):
         raise DataError(f"In {step.name}: {lost(answer['status'], worker.limits)}")
     return answer
 
@@ -230,6 +235,18 @@ def _must(answer: dict[str, Any], step: Step, steps: Mapping[str, Step], hidden:
     if answer["status"] == "failed":
         raise DataError(f"In {step.name}: {scrubbed(of_failure(answer, steps, step.name), hidden)}")
     return answer
+
+
+def _hand_over(images: np.ndarray, folder: Path) -> None:
+    """Put the test images into the submission's folder; whatever it laid in the way, such as a link or a pipe, is not written to."""
+    try:
+        if folder.is_symlink():
+            raise ValueError("the folder is a link")
+        remove(folder / "test.npy")
+        with open(folder / "test.npy", "xb") as stream:
+            np.save(stream, images, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"In scoring: its folder cannot be written to ({type(error).__name__}).") from error
 
 
 def _brought_back(folder: Path, n: int, seconds: float) -> tuple[np.ndarray, Budget]:

@@ -12,10 +12,11 @@ LONGEST, OWN = 600, 160  # characters
 
 
 def lost(why: str, limits: Limits) -> str:
-    """A sentence for "time", "memory" or "died"."""
+    """A sentence for "time", "memory", "disk" or "died"."""
     return {
         "time": f"It took longer than {limits.cell:g} s a cell, or {limits.notebook:g} s in all: look for an endless loop.",
-        "memory": f"It used more memory than the {limits.memory / 2**30:.0f} GB that there are.",
+        "memory": f"It used more memory than the {limits.memory / 2**30:.0f} GB it may use.",
+        "disk": f"It wrote more than the {limits.disk / 2**30:.0f} GB it may keep: remove what it no longer needs.",
         "died": "The process ended: something stopped Python itself, such as os._exit.",
     }[why]
 

@@ -22,12 +22,14 @@ import psutil
 
 import novkit
 from novkit.errors import NovkitError
-from novkit.files import replacing_folder
+from novkit.files import remove, replacing_folder
 from novkit.teaching import COURSE_SEED
+from novkit.teaching.confinement import bytes_kept
 
 PROJECT = Path(novkit.__file__).resolve().parent.parent
 KEPT_VARIABLES = ("LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "NUMBER_OF_PROCESSORS")
 GRACE = 3.0  # seconds that an interrupted cell has to end
+EVERY = 1.0  # seconds between two looks at what a submission keeps
 PATIENCE = 10  # times the limit for waiting, on the clock, where a busy machine leaves a submission little time
 
 
@@ -36,14 +38,15 @@ class Limits:
     """What a submission may use.
 
     cell, notebook: seconds of CPU, for a cell and in all. wall: times as many it may wait, such as asleep; waiting for a core that others
-    keep busy does not count, up to ten times that. free: for the cells that are not graded, together. memory: bytes. start: seconds for
-    loading the libraries.
+    keep busy does not count, up to ten times that. free: for the cells that are not graded, together. memory: bytes. disk: bytes of all
+    files it keeps, besides those it began with. start: seconds for loading the libraries.
     """
 
     cell: float = 60.0
     notebook: float = 180.0
     free: float = 60.0
     memory: int = 4 << 30
+    disk: int = 1 << 30
     wall: float = 3.0
     start: float = 300.0
 
@@ -81,6 +84,7 @@ class Worker:
                 (folder / name).mkdir()
             for name, origin in (("work", files), ("cache", cache)):
                 shutil.copytree(origin, folder / name) if origin is not None and origin.is_dir() else (folder / name).mkdir()
+            self._began_with, self._looked = bytes_kept(folder, 1 << 62), time.monotonic()
             self._begin(folder, course_seed)
             yield self
             if keep_cache is not None:
@@ -88,7 +92,7 @@ class Worker:
                     shutil.copytree(folder / "cache", temporary, dirs_exist_ok=True)
         finally:
             self.stop()
-            _remove(folder)
+            remove(folder)
 
     def _begin(self, folder: Path, course_seed: int) -> None:
         if self._closed:
@@ -133,8 +137,8 @@ class Worker:
     def ask(self, cell: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Run a cell for at most so many seconds of CPU.
 
-        The answer's "status": "done", "failed", "interrupted" (too long), or where the process is no more "timeout", "memory", "died".
-        "seconds" is the CPU time it took. Stopped where another thread closed the worker.
+        The answer's "status": "done", "failed", "interrupted" (too long), or where the process is no more "timeout", "memory", "disk",
+        "died". "seconds" is the CPU time it took. Stopped where another thread closed the worker.
         """
         before = self._cpu()
         self._send(cell)
@@ -151,6 +155,9 @@ class Worker:
         start = last = time.monotonic()
         before, waited, interrupted = self._cpu(), 0.0, 0.0
         while True:
+            if self._is_full():
+                self.stop()
+                return {"status": "disk"}
             with contextlib.suppress(queue.Empty):
                 line = self._answers.get(timeout=0.05)
                 if line is None:
@@ -220,6 +227,18 @@ class Worker:
             return -1 if self._watched.status() == psutil.STATUS_ZOMBIE else self._watched.memory_info().rss
         except psutil.Error:
             return -1
+
+    _looked, _began_with = 0.0, 0
+
+    def _is_full(self) -> bool:
+        """Whether the submission keeps more files than it may; looked at now and then only, for it takes long where there are many."""
+        begun = time.monotonic()
+        if self._watched is None or begun < self._looked + EVERY:
+            return False
+        most = self.limits.disk + self._began_with
+        full = bytes_kept(self.folder, most) > most
+        self._looked = time.monotonic() + 9 * (time.monotonic() - begun)  # at most a tenth of the time
+        return full
 
     def stop(self) -> None:
         """End the submission and all that it started; the worker itself stays, where it forked."""
@@ -309,10 +328,3 @@ def _kill(pids: list[int]) -> None:
     for pid in pids:
         with contextlib.suppress(psutil.Error):
             psutil.Process(pid).kill()
-
-
-def _remove(folder: Path) -> None:
-    for path in [folder, *folder.rglob("*")]:
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -97,7 +97,7 @@ def test_names_that_do_not_fit_are_said_before_anything_is_run(handed_in, course
 def test_one_student_hands_in_once(handed_in, course, tmp_path):
     names = tmp_path / "wrong.csv"
     names.write_text("file,student\nAnn_123_file/a1.ipynb,Ann\nbob.ipynb,ann\n=cmd.ipynb,C\ndora.ipynb,D\n", encoding="utf-8")
-    with pytest.raises(DataError, match="of one student"):
+    with pytest.raises(DataError, match="both belong to the student ann"):
         grade_folder(handed_in, tmp_path / "out", source=course / "source", names=names)
 
 

@@ -6,6 +6,7 @@ import json
 import threading
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 from novkit.cli import app
 from novkit.errors import NovkitError
 from novkit.teaching import leaderboard
+from novkit.teaching.budget import Budget
+from novkit.teaching.handed_in import Submission
 from novkit.teaching.leaderboard import Teacher, make_leaderboard
 from novkit.teaching.process import Limits, Stopped
 from tests.teaching.conftest import named
@@ -199,3 +202,27 @@ def test_a_loop_is_ended_where_the_file_names_no_seconds(tmp_path):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(NovkitError, match=r"secret\.json"):
             Teacher.read(path)
+
+
+@pytest.mark.parametrize("spent", [Budget(10**400, 1, 1.0), None], ids=["numbers beyond all measure", "anything else"])
+def test_trouble_with_one_is_that_ones_and_it_is_run_the_next_time(tmp_path, spent):
+    """Of a competition, only what an entry needs."""
+    competition = object.__new__(leaderboard._Competition)
+    y = np.arange(40) % 2
+    competition.teacher, competition.cache, competition.baselines = SimpleNamespace(limits=Budget(9, 9, 9.0)), Path("cache"), {}  # type: ignore[assignment]
+    competition.data = SimpleNamespace(y_test=y, groups_test=np.arange(40).astype(str))  # type: ignore[assignment]
+    found = [spent, Budget(1, 1, 1.0), RuntimeError("never asked for")]
+
+    def scores(submission: object, keep_cache: object) -> tuple[np.ndarray, Budget]:
+        if found[0] is None:
+            raise RecursionError
+        return np.linspace(0, 1, 40) + y, found[0]  # type: ignore[return-value]
+
+    competition._scores = scores  # type: ignore[method-assign]
+    ann, stored = Submission("ann", tmp_path / "ann.ipynb"), tmp_path / "ann.json"
+    for trouble in (True, False):
+        entry, is_new = competition.entry(ann, stored)
+        assert is_new
+        assert entry.trouble.startswith("It could not be run (") == trouble
+        found.pop(0)
+    assert competition.entry(ann, stored) == (entry, False)
