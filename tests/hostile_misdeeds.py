@@ -9,13 +9,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tests.hostile_worker import SECONDS
+
 
 def prepare(folder: Path) -> None:
     """They need nothing."""
 
 
 def _dawdle() -> None:
-    end = time.process_time() + 5.5
+    end = time.process_time() + SECONDS + 0.5
     while time.process_time() < end:
         pass
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 MEMORY = 2**31  # bytes of address space that reading may take beyond what the imported libraries have
-SECONDS = 5  # of computing that one small file may take
+SECONDS = 20  # of computing that one small file may take, on a slow machine
 FAULTS = 500  # after which a campaign ends
 PATIENCE = 120  # seconds of waiting for an answer on a machine that is busy with other things
 SAID = 2000  # bytes that libtiff may say of a broken file; it writes to the terminal past Python

@@ -11,6 +11,7 @@ import pytest
 from novkit import files
 from novkit.errors import StoredFileError
 from novkit.files import alone, discard, replacing, replacing_folder, write_json, writer_lives
+from tests.waiting import PATIENCE, Heard
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +78,8 @@ def test_discarding_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_one_waits_and_says_so(tmp_path, capsys):
-    order = []
+def test_a_second_one_waits_and_says_so(tmp_path, monkeypatch):
+    order, heard = [], Heard(monkeypatch, "waiting for it.\n")
 
     def second() -> None:
         with alone(tmp_path, "run"):
@@ -87,11 +88,11 @@ def test_a_second_one_waits_and_says_so(tmp_path, capsys):
     with alone(tmp_path, "run"):
         other = threading.Thread(target=second)
         other.start()
-        other.join(0.5)
+        heard.wait()
         order.append("first")
-    other.join(30)
+    other.join(PATIENCE)
     assert order == ["first", "second"]
-    assert capsys.readouterr().err == f"Another run is at work in {tmp_path}: waiting for it.\n"
+    assert heard.getvalue() == f"Another run is at work in {tmp_path}: waiting for it.\n"
 
 
 def test_who_wrote_nothing_leaves_nothing(tmp_path):

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from novkit.data.prepare import Collection, Recipe, prepare, recipes, verify
 from novkit.data.store import ImageMap, Sample, open_map, open_store, verify_store, write_store
 from novkit.errors import DataError, StoredFileError
 from tests.data.layouts import make_isic, rng
+from tests.waiting import PATIENCE, Heard
 
 
 def table(n: int) -> pd.DataFrame:
@@ -138,26 +138,25 @@ def test_a_damaged_result_is_prepared_again(root):
     assert verify("made") == 1
 
 
-def test_a_second_process_waits_and_says_so(root, capsys):
+def test_a_second_process_waits_and_says_so(root, monkeypatch):
     """Both call at once; the second finds the work done when its turn comes."""
     calls: list[int] = []
-    begun = threading.Event()
+    begun, heard = threading.Event(), Heard(monkeypatch, "Another process is preparing made: waiting")
 
     def given():
         begun.set()
-        time.sleep(0.5)
+        heard.wait()
         yield from samples(6)
 
     results = []
     made = recipe(given, calls=calls)
     first = threading.Thread(target=lambda: results.append(prepare("made", recipe=made, progress=False)))
     first.start()
-    assert begun.wait(20)
+    assert begun.wait(PATIENCE)
     results.append(prepare("made", recipe=made))
-    first.join()
+    first.join(PATIENCE)
     assert [len(result) for result in results] == [6, 6]
     assert calls == [8]
-    assert "Another process is preparing made: waiting" in capsys.readouterr().err
 
 
 KILLED = """
