@@ -7,13 +7,13 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from novkit.data.reading import read_image
+from novkit.data.reading import SUFFIXES, read_image
+from novkit.data.untrusted import is_file
 from novkit.errors import DataError
-from novkit.files import replacing, write_image
+from novkit.files import files_under, replacing, writable, write_image
 from novkit.images import chunks
 from novkit.methods import load_detector
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _BATCH = 64
 
 
@@ -36,9 +36,9 @@ def score_folder(
     folder, out = Path(folder), Path(out)
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}: give the folder that holds the images.")
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = sorted(file for file in files_under(folder) if file.suffix.lower() in SUFFIXES and is_file(file))
     if not files:
-        raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)}): give the folder that holds them.")
+        raise DataError(f"{folder} holds no image, such as a .png, .jpg, .tif or .dcm: give the folder that holds them.")
     fitted = load_detector(detector, device=device)
     if maps is not None and not fitted.has_map:
         raise DataError(f"{fitted.method} gives no novelty map: leave --maps out, or use a method that has them, such as autoencoder.")
@@ -59,7 +59,8 @@ def score_folder(
                     write_image(target, Image.fromarray(novelty.astype(np.float32)), "TIFF")
             bar.update(part.stop - part.start)
     with replacing(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
+        # a path is the first of its line, and quoted, to be one cell also where a spreadsheet cuts lines at semicolons
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), quoting=csv.QUOTE_NONNUMERIC)
         writer.writeheader()
         writer.writerows(rows)
     return len(rows), sum(int(str(row["novel"])) for row in rows)
@@ -67,7 +68,7 @@ def score_folder(
 
 def _written(path: str) -> str:
     """A path as it stands in the CSV: "./" keeps a spreadsheet from taking it for a formula, bytes that are no text become escapes."""
-    path = path.encode("utf-8", "backslashreplace").decode()
+    path = writable(path)
     return f"./{path}" if path.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else path
 
 

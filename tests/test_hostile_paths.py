@@ -35,6 +35,7 @@ from tests.campaign import record
 from tests.conftest import blobs
 from tests.drawn import error_of
 from tests.hostile_stored import record as run_record
+from tests.spreadsheets import no_formulas
 from tests.test_results import scores
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
@@ -260,7 +261,8 @@ def test_tidying_checkpoints_follows_no_link(inside):
 # ---- novkit score FOLDER ---------------------------------------------------------------------------------------------------
 
 NAMES = ("=cmd|'x'!A0.png", "-1+1.png", "@SUM(A1).png", "a,b;c.png", 'q"uote.png', "<script>alert(1)<.png", "line\nbreak.png", "ä€😀.png",
-         "\t=1.png", " =1+1.png", "a\r=1.png", " space.png", "$(id).png", "%s{0}.png")  # fmt: skip
+         "\t=1.png", " =1+1.png", "x;=1+1;y.png", 'x;"=1".png', "x\t=1.png", "x\n=1.png", 'x";=1.png',
+         "a\r=1.png", " space.png", "$(id).png", "%s{0}.png")  # fmt: skip
 
 
 @unix
@@ -279,6 +281,7 @@ def test_scores_of_hostile_names_are_a_table_no_spreadsheet_runs(inside, tmp_pat
     table = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
     assert len(table) == n == len(NAMES) + 1
     assert not table["path"].str.match(r" *[=+\-@\t\r\n]").any()
+    no_formulas((tmp_path / "out.csv").read_text(encoding="utf-8"), n + 1)
     assert all((inside / path).is_file() for path in table["path"] if "\\udc" not in path)
     assert len({(inside / path).name for path in table["path"]} & set(NAMES)) == len(NAMES)
     made = [path for path in listing(tmp_path) if path not in before]

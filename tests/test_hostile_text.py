@@ -1,8 +1,6 @@
 """Names from files and tables are shown as they are: no figure, page, table or widget takes one for markup, a link or a formula."""
 
 import ast
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -35,12 +33,13 @@ from novkit.widgets.patch_view import PatchState, patch_figure
 from novkit.widgets.reader_study import reader_rates, readers_on_roc
 from novkit.widgets.readouts import readout_table
 from novkit.widgets.score_figure import scores_figure, scores_spec
-from novkit.widgets.score_view import ScoreState, readout_html, selection_csv, shown_runs
+from novkit.widgets.score_view import ScoreState, readout_html, shown_runs
 from novkit.widgets.stored import Run
 from novkit.widgets.thumbnails import Card, cards_html
 from tests.campaign import record
 from tests.conftest import blobs
 from tests.report.test_report import fabricate
+from tests.spreadsheets import FORMULAS, no_formulas
 from tests.widgets import small
 from tests.widgets.test_patch_view import patch_scores
 
@@ -52,7 +51,6 @@ HOSTILE = (
     "`x` **y** <!-- results:end -->", "a\nb\n# c", "&lt;i&gt; & &amp;", "=cmd|'/c calc'!A0", "@SUM(1)", "%{customdata[0]} %s {0} {x}",
     "\x1b[2J", "\u202egnp.exe", "a" * 300, "_novel_ __x__ a_b", "&copy; &#60;", "https://x.invalid/y WWW.x.invalid a@b.invalid",
 )  # fmt: skip
-FORMULAS = ("\t=1", " =1+1", "\r@SUM(1)", "-1+cmd", "+1")  # to a spreadsheet
 TOGETHER = (" ".join(HOSTILE),)  # all of them in one page or figure: drawing takes longest
 # where a name is cut, only its beginning is tried: the long run draws each by itself
 together_or_each = pytest.mark.parametrize("names", [TOGETHER, pytest.param(HOSTILE, marks=pytest.mark.long)], ids=["together", "each"])
@@ -336,7 +334,7 @@ def test_an_explorers_figure_is_harmless(tmp_path):
         assert not any("<" in HARMLESS_TAG.sub("", text) or "$" in text for text in said)
 
 
-# ---- Markdown, CSV, commands -----------------------------------------------------------------------------------------------
+# ---- Markdown, commands ----------------------------------------------------------------------------------------------------
 
 
 def _rows(folder: Path, name: str) -> list[Record]:
@@ -379,19 +377,6 @@ def test_a_cell_shows_a_name_letter_by_letter(name):
 
 def test_a_word_keeps_its_underscores():
     assert markdown_text("isic_dermoscopy") == "isic_dermoscopy"
-
-
-def no_formulas(text: str, n_rows: int) -> None:
-    """What a spreadsheet would not run: so many rows, and every cell a number or plain text."""
-    rows = list(csv.reader(io.StringIO(text, newline="")))
-    assert len(rows) == n_rows
-    assert not any(cell.lstrip(" ").startswith(("=", "+", "@", "\t", "\r")) for row in rows for cell in row)
-    assert all(re.fullmatch(r"-?[\d.e+-]+", cell) for row in rows for cell in row if cell.lstrip(" ").startswith("-"))
-
-
-def test_an_exported_selection_holds_no_formula():
-    for name in (*HOSTILE, *FORMULAS):
-        no_formulas(selection_csv(*_shown(name)), 41)
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "'; rm -rf ~; '", "$(id)", "`id`", "a'b\"c"])
