@@ -15,11 +15,12 @@ from PIL import Image
 from novkit import cli
 from novkit.errors import DataError, SettingsError
 from novkit.files import printable, writable, write_json
+from novkit.methods import read_settings
 from novkit.teaching import folder as grading_folder
 from novkit.teaching.board import Entry, write_board
 from novkit.teaching.budget import Budget
 from novkit.teaching.folder import grade_folder, grade_one
-from novkit.teaching.grading import Grade, PartGrade
+from novkit.teaching.grading import Check, Grade, PartGrade
 from novkit.teaching.handed_in import collect, load_sources, read_table
 from novkit.teaching.process import Limits, Worker
 from novkit.teaching.submission import read_notebook
@@ -119,6 +120,38 @@ def test_what_json_cannot_hold_is_a_sentence_and_changes_nothing(tmp_path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ['"before"\n']
 
 
+# ---- names and messages ------------------------------------------------------------------------------------------------------
+
+COURSE = "Introduction to machine learning for medical imaging, winter term 2026, assignment 1-48213"
+
+
+@pytest.mark.parametrize("course", [COURSE, "医用画像のための機械学習入門" * 6], ids=["long", "of several bytes"])
+def test_students_whose_long_folders_begin_alike_are_graded_apart(graded, tmp_path, course, folder):
+    for student in ("Ann Lee_1", "Bob Ray_2"):
+        (folder / course / student).mkdir(parents=True)
+        (folder / course / student / "a1.ipynb").write_text(json.dumps(notebook(f"by {student}")))
+    grades = graded()
+    assert set(grades) == {"ann", "bob", f"{course}/Ann Lee_1/a1", f"{course}/Bob Ray_2/a1"}
+    pages = [page.read_text(encoding="utf-8") for page in (tmp_path / "out/feedback").iterdir()]
+    assert len(pages) == 4
+    assert all(sum(f"by {student}" in page for page in pages) == 1 for student in ("Ann Lee_1", "Bob Ray_2"))
+
+
+def test_one_student_twice_is_a_sentence(folder, tmp_path):
+    (tmp_path / "names.csv").write_text("file,student\nann.ipynb,Ann\nbob.ipynb,Ann\n")
+    with pytest.raises(DataError, match=r"ann\.ipynb and .*bob\.ipynb both belong to the student Ann: keep one\.$"):
+        collect(folder, tmp_path / "out", tmp_path / "names.csv")
+
+
+def test_what_a_students_code_says_is_one_line(graded, source, folder, monkeypatch):
+    """Else it could say what looks like a grader's line."""
+    said: list[str] = []
+    failed = Check("why", 0.0, 5.0, "failed", "no\na1: 100 of 100 points\r\n[3/3] Eve: 100 of 100\u2028x")
+    monkeypatch.setattr(grading_folder, "grade", lambda *_, **__: Grade("a1_small", {"why": PartGrade("why", 5.0, 0.0, [failed])}))
+    grade_one(folder / "bob.ipynb", source=source, report=said.append)
+    assert [line.split()[0] for text in said for line in text.splitlines()] == ["why", "why,", "a1_small:"]
+
+
 # ---- what is no file, no notebook, no table --------------------------------------------------------------------------------
 
 
@@ -165,9 +198,9 @@ def test_a_damaged_source_is_a_sentence(tmp_path):
 
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000], ids=["digits", "lists"])
 def test_a_setting_that_json_gives_up_on_is_a_text(value):
-    assert cli._settings([f"epochs={value}"]) == {"epochs": value}
+    assert read_settings([f"epochs={value}"]) == {"epochs": value}
     with pytest.raises(SettingsError):
-        cli._settings([value])
+        read_settings([value])
 
 
 @pytest.mark.parametrize("value", ["9" * 5000, "many", "[3]"], ids=["digits", "word", "list"])
@@ -176,7 +209,7 @@ def test_nor_is_it_taken_for_a_number(tmp_path, monkeypatch, capsys, value):
     monkeypatch.setattr(sys, "argv", ["novkit", *words])
     with pytest.raises(SystemExit):
         cli.main()
-    assert "Error: epochs cannot be" in capsys.readouterr().err
+    assert "Error: epochs of autoencoder cannot be" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
