@@ -67,7 +67,7 @@ def add_record(
     """Add one run to a results folder, replacing an earlier record of the same run; several processes may add at once.
 
     scores: the test images' scores. history: the epochs of training, for curves.
-    examples: arrays of a small fixed panel of test images, see docs/results.md.
+    examples: arrays of a small fixed panel of test images, see docs/results.md; left out where they are too large for a page.
     Returns the record as stored, with the name of its scores. Raises DataError where record and scores are not of the same run,
     StoredFileError where the folder cannot be read or written.
     """
@@ -81,7 +81,11 @@ def add_record(
     if history is not None:
         write_json(folder / "curves" / f"{record.run}.json", [dict(epoch) for epoch in history])
     if examples is not None:
-        _write_bytes(folder / "examples" / f"{record.run}.npz", _packed(examples))
+        panel = folder / "examples" / f"{record.run}.npz"
+        if _too_large(examples):
+            panel.unlink(missing_ok=True)  # of an earlier measurement of this run
+        else:
+            _write_bytes(panel, _packed(examples))
     stored = dataclasses.replace(record, scores=name)
     with _locked(folder):
         records = load_results(folder) if _file(folder).exists() else []
@@ -138,8 +142,8 @@ def load_examples(folder: str | Path, record: Record) -> dict[str, np.ndarray] |
     path = Path(folder) / "examples" / f"{record.run}.npz"
     if not path.exists():
         return None
-    arrays = _unpacked(path)
-    problem = _examples_problem(arrays)
+    arrays = _unpacked(path, _PANEL_BYTES)
+    problem = _too_large(arrays) or _examples_problem(arrays)
     if problem:
         raise StoredFileError(f"The examples {path} {problem}: measure the run again.")
     return arrays
@@ -166,6 +170,22 @@ def _history_problem(epochs: Sequence[Mapping[str, Any]]) -> str | None:
     if max(len({key for epoch in epochs for key in epoch}), stages) > _MOST_CURVES:
         return f"holds more than {_MOST_CURVES} values an epoch or stages"
     return None
+
+
+# Whoever opens a page of results waits for all its panels to be drawn: half a gigabyte of memory and a second or two each at most
+_PANEL_BYTES = 2**28  # of all arrays of a panel
+_PANEL_IMAGES = 1000
+_PANEL_PIXELS = 2**22  # of all images of a panel together, such as 16 of 512 × 512
+
+
+def _too_large(arrays: Mapping[str, Any]) -> str | None:
+    """What keeps a panel out of a page, as the end of a sentence; None where nothing does."""
+    shape = np.shape(arrays.get("images", ()))
+    n, height, width = shape[0] if shape else 0, *([1, 1, *shape[1:]][-2:])
+    if n > _PANEL_IMAGES or n * height * width > _PANEL_PIXELS:
+        return f"hold {n} images of {width}×{height}, too many or too large for a page"
+    size = sum(np.asarray(value).nbytes for value in arrays.values())
+    return f"take {size >> 20} MiB, too much for a page" if size > _PANEL_BYTES else None
 
 
 def _examples_problem(arrays: Mapping[str, np.ndarray]) -> str | None:
@@ -243,9 +263,9 @@ def _packed(arrays: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _unpacked(path: Path) -> dict[str, np.ndarray]:
+def _unpacked(path: Path, limit: int | None = None) -> dict[str, np.ndarray]:
     try:
-        return read_npz(path)
+        return read_npz(path, limit=limit)
     except (DataError, KeyError) as error:
         raise StoredFileError(f"The arrays {path} cannot be read ({error}): measure the run again.") from error
 

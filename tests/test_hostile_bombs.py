@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import warnings
 import zipfile
@@ -30,10 +31,13 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from novkit.data import folder
-from novkit.data.folder import load_folder, read_labels, read_row
-from novkit.data.reading import read_image
-from novkit.data.untrusted import reading
+from novkit.data import folder, formats, reading, tables, untrusted
+from novkit.data.folder import load_folder, read_labels, read_mask, read_row
+from novkit.data.formats import MAX_PIXELS, read_volume
+from novkit.data.prepare.isic2016 import read_truth
+from novkit.data.prepare.rsna_pneumonia import _header
+from novkit.data.reading import in_parallel, read_image
+from novkit.data.tables import MAX_COLUMNS, read_csv, read_table
 from novkit.errors import DataError
 from tests.campaign import record
 from tests.data import layouts
@@ -49,10 +53,14 @@ import json, resource, sys, time
 from pathlib import Path
 import PIL.PngImagePlugin, nibabel, pydicom.pixels, pandas  # what reading would import
 from novkit.data.archives import unpack
+from novkit.data.folder import read_labels
 from novkit.data.formats import read_dicom, read_volume
 from novkit.data.medmnist import read_numbers, stream_images
+from novkit.data.prepare.isic2016 import read_truth
+from novkit.data.prepare.rsna_pneumonia import _header
 from novkit.data.prepare.torchvision_sets import read_idx
 from novkit.data.reading import read_image
+from novkit.data.tables import read_csv
 from novkit.errors import NovkitError
 from novkit.results import load_examples, load_scores
 from tests.hostile_stored import record
@@ -188,6 +196,7 @@ def tar_head(name: str, size: int, kind: bytes) -> bytes:
 
 UNPACK = "unpack(file, file.with_suffix('.out'), progress=False)"
 STREAM_NPZ = "list(stream_images(file))"
+LARGER = "load_examples(file.parents[1], record(seed=2))"
 SCORES, EXAMPLES = "load_scores(file.parent, record(scores=file.name))", "load_examples(file.parents[1], record())"
 CONTROL = 0.2  # seconds of computing, to see that they are counted
 
@@ -201,6 +210,9 @@ def bombs(raw: bytes) -> dict[str, tuple[str, bytes, str, str]]:
     colour.Rows = colour.Columns = 60_000
     frames = layouts.dicom(np.zeros((8, 8), np.uint8), bits=8)
     frames.NumberOfFrames = 10**9
+    short, wide = (f"path,label,{','.join(map(str, range(n - 2)))}\n" for n in (5000, 300_000))
+    panel = io.BytesIO()
+    np.savez_compressed(panel, images=np.zeros((3, 1, 5000, 5000), np.uint8))
     return {
         "PNG of 50,000 × 50,000": ("a.png", png(50_000, 50_000, raw), "read_image(file)", "cannot be read as an image|pixels"),
         "PNG of 10,000 × 10,000": ("b.png", png(10_000, 10_000, raw[:200_000]), "read_image(file)", "10000×10000 pixels"),
@@ -212,6 +224,16 @@ def bombs(raw: bytes) -> dict[str, tuple[str, bytes, str, str]]:
         "JPEG of 1000 scans": ("scans.jpg", scans(1000), "read_image(file)", "more than 100 scans"),
         "DICOM, a JPEG of 1000 scans inside": ("scans.dcm", dicom_jpeg(64, 64, scans(1000)), "read_dicom(file)", "more than 100 scans"),
         "DICOM, deflated": ("h.dcm", dicom_deflated(raw), "read_dicom(file)", "inflates to more than"),
+        "DICOM, deflated, of which the header is read": ("rsna.dcm", dicom_deflated(raw), "_header(file)", "inflates to more than"),
+        "NIfTI, gzipped, doubles": ("double.nii.gz", gzipped(nifti((600, 600, 600), np.float64), raw, MANY), "read_volume(file)",
+                                    "too small for the volume"),
+        "NIfTI, gzipped, complex": ("complex.nii.gz", gzipped(nifti((300, 300, 300), np.complex128), raw, MANY), "read_volume(file)",
+                                    "holds complex numbers or colours"),
+        "labels.csv of short lines": ("labels.csv", (short + "a,b\n" * 10_000).encode(), "read_labels(file)", "20 million cells"),
+        "table of a public set, short lines": ("set.csv", (short + "a,b\n" * 10_000).encode(), "read_csv(file)", "20 million cells"),
+        "table of a public set, very wide": ("wide.csv", wide.encode(), "read_csv(file)", "has 300000 columns"),
+        "ground truth, very wide": ("truth.csv", ("ISIC_0,benign" + ",x" * 300_000).encode(), "read_truth(file)", "has 300002 columns"),
+        "examples of large images": (f"examples/{run_record(seed=2).run}.npz", panel.getvalue(), LARGER, "3 images of 5000×5000"),
         "NIfTI that is cut short": ("i.nii", nifti((600, 600, 600), np.float64), "read_volume(file)", "cut short"),
         "NIfTI of too many voxels": ("j.nii", nifti((32_000, 32_000, 32_000), np.float64), "read_volume(file)", "crop it below 256"),
         "NIfTI, gzipped, nothing inside": ("k.nii.gz", gzip.compress(nifti((600, 600, 600), np.float64)), "read_volume(file)", "too small"),
@@ -241,6 +263,13 @@ def bombs(raw: bytes) -> dict[str, tuple[str, bytes, str, str]]:
     }  # fmt: skip
 
 
+def asked(calls: list[tuple[str, str]]) -> subprocess.CompletedProcess:
+    """What PROGRAM says to calls on files."""
+    command = [sys.executable, "-c", PROGRAM]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, timeout=1200, env=environment, check=False)
+
+
 def test_bombs_are_refused_before_the_memory_is_taken(tmp_path, raw):
     made = bombs(raw)
     calls = [("", f"compute({CONTROL})")]
@@ -248,9 +277,7 @@ def test_bombs_are_refused_before_the_memory_is_taken(tmp_path, raw):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
         calls.append((str(tmp_path / name), call))
-    command = [sys.executable, "-c", PROGRAM]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run(command, input=json.dumps(calls), capture_output=True, text=True, timeout=1200, env=environment, check=False)
+    done = asked(calls)
     control, *said = [json.loads(line) for line in done.stdout.splitlines()] or [None]
     right = {title: _fits(*answer, words) for (title, (*_, words)), answer in zip(made.items(), said, strict=False)}
     outcome = {"refused in a sentence": sum(right.values()), "otherwise": len(made) - sum(right.values())}
@@ -274,6 +301,21 @@ def _fits(said: str, seconds: float, words: str) -> bool:
     return refused and seconds < SECONDS and re.search(words, said) is not None
 
 
+def test_files_at_the_limits_are_read_in_as_much_memory(tmp_path):
+    """The largest images there may be, and one pixel row more."""
+    calls = []
+    for rows in (MAX_PIXELS // 8000, MAX_PIXELS // 8000 + 1):
+        made = layouts.dicom(np.zeros((rows, 8000), np.uint8), bits=8)
+        made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        (tmp_path / f"{rows}.dcm").write_bytes(written(made))
+        (tmp_path / f"{rows}.png").write_bytes(png(8000, rows, zlib.compress(bytes(8001 * rows))[2:]))
+        calls += [(str(tmp_path / f"{rows}.dcm"), "read_dicom(file)"), (str(tmp_path / f"{rows}.png"), "read_image(file, (8, 8))")]
+    said = [json.loads(line) for line in asked(calls).stdout.splitlines()]
+    assert [what for what, _ in said[:2]] == ["read", "read"]
+    assert all("8000×8001 pixels" in what for what, _ in said[2:])
+    assert len(said) == 4
+
+
 @pytest.mark.parametrize("answer", [("read", 1.0), ("TRACEBACK unpacks to", 1.0), ("unpacks to", 31.0), ("another sentence", 1.0)])
 def test_other_ends_are_noticed(answer):
     assert _fits("unpacks to", 1.0, "unpacks to")
@@ -293,6 +335,38 @@ def labels(made: Path, columns: int, cells: int | None = None) -> Path:
     head = "".join(f",c{k}" for k in range(columns))
     (made / "labels.csv").write_text(f"path,label{head}\na.png,normal{',1' * (columns if cells is None else cells)}\n")
     return made
+
+
+def test_tables_at_the_limits_are_read(tmp_path, monkeypatch):
+    """Lines count as they end, not where a cell has lines of its own; what a line leaves out counts."""
+    file, head = tmp_path / "x.csv", ",".join(f"c{k}" for k in range(MAX_COLUMNS))
+    file.write_text(f"{head}\n1\n")
+    assert read_csv(file).shape == (1, MAX_COLUMNS)
+    file.write_text(f"{head},more\n1\n")
+    with pytest.raises(DataError, match=rf"x\.csv has {MAX_COLUMNS + 1} columns"):
+        read_csv(file)
+    monkeypatch.setattr(tables, "MAX_CELLS", 40)
+    for end in ("\n", "\r\n", "\r"):
+        file.write_bytes(f'a,b,c,d{end}1,2,3,"x{end}y""{end}z"{end}{f"1{end}" * 8}'.encode())
+        assert read_csv(file).shape == (9, 4)
+        file.write_bytes(file.read_bytes() + f"1{end}".encode())
+        with pytest.raises(DataError, match=r"x\.csv has 4 columns in 11 lines"):
+            read_csv(file)
+    for start in ("a\r,b,c,d\n", "a,b\rx,y\rz,d\n"):  # where novkit writes tables, a lone \r is part of a cell
+        file.write_bytes((start + "1\n" * 9).encode())
+        assert read_table(file, {}).shape == (9, 4)
+        file.write_bytes((start + "1\n" * 10).encode())
+        with pytest.raises(DataError, match=r"x\.csv has 4 columns in 11 lines"):
+            read_table(file, {})
+
+
+@pytest.mark.parametrize("start", ["", '"' + "x" * 200_000 + '",', "\n\n", '"a""b,c",', "only\n"])
+def test_no_cell_hides_how_many_there_are(tmp_path, start):
+    """Such as one that Python's own reader finds too long."""
+    (tmp_path / "x.csv").write_text(start + ",".join("a" * 300_000) + "\n1,2\n")
+    for read in (read_csv, read_truth):
+        with pytest.raises(DataError, match=r"has 30000\d columns"):
+            read(tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize(("columns", "cells"), [(300_000, None), (0, 300_000)])
@@ -355,5 +429,152 @@ def test_where_memory_ends_no_file_is_blamed(tmp_path):
     def fail() -> None:
         raise MemoryError
 
-    with pytest.raises(DataError, match=r"too little memory to read x\.png as an image: read fewer"), reading(Path("x.png"), "an image"):
+    with pytest.raises(DataError, match=r"too little memory to read x\.png as an image"), untrusted.reading(Path("x.png"), "an image"):
         fail()
+
+
+# ---- several at once -------------------------------------------------------------------------------------------------------
+
+
+SIDE = 100  # pixels
+
+
+@pytest.fixture
+def large(tmp_path) -> dict[str, tuple[Any, int]]:
+    """Kind -> how it is read, and the bytes that decoding it needs."""
+    Image.new("L", (SIDE, SIDE)).save(tmp_path / "a.png")
+    plain = layouts.dicom(np.zeros((SIDE, SIDE), np.uint8), bits=8)
+    (tmp_path / "a.dcm").write_bytes(written(plain))
+    plain.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    (tmp_path / "deflated.dcm").write_bytes(written(plain))
+    nibabel.save(nibabel.Nifti1Image(np.zeros((SIDE, SIDE, 4), np.int16), np.eye(4)), tmp_path / "a.nii.gz")
+    pixels = SIDE * SIDE
+    mask = {"shape": (SIDE, SIDE), "resize": False}
+    return {
+        "PNG": (lambda: read_image(tmp_path / "a.png", (8, 8)), 12 * pixels),
+        "mask": (lambda: read_mask(tmp_path, "a.png", None, **mask), 12 * pixels),  # type: ignore[arg-type]
+        "DICOM": (lambda: read_image(tmp_path / "a.dcm", (8, 8)), 12 * pixels),
+        "DICOM's header": (lambda: _header(tmp_path / "deflated.dcm"), 12 * pixels),
+        "NIfTI": (lambda: read_volume(tmp_path / "a.nii.gz"), (2 + 4) * 4 * pixels),
+    }
+
+
+PLACES: dict[str, tuple[Any, str]] = {
+    "PNG": (reading.ImageOps, "exif_transpose"), "mask": (reading.ImageOps, "exif_transpose"), "DICOM": (formats, "_unit"),
+    "DICOM's header": (pydicom, "dcmread"), "NIfTI": (nibabel, "as_closest_canonical"),
+}  # fmt: skip
+
+
+class Watch:
+    """How many threads are at one place of the code at once; `meet` waits until two are."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: str, meet: bool) -> None:
+        self.lock, self.inside, self.most = threading.Lock(), 0, 0
+        self.meet, self.met = meet, threading.Event()
+        module, name = PLACES[kind]
+        monkeypatch.setattr(module, name, self.watched(getattr(module, name)))
+
+    def watched(self, call: Any) -> Any:
+        def watched_call(*given: Any, **options: Any) -> Any:
+            with self.lock:
+                self.inside += 1
+                self.most = max(self.most, self.inside)
+                if self.inside > 1:
+                    self.met.set()
+            self.met.wait(60 if self.meet else 0.01)
+            made = call(*given, **options)
+            with self.lock:
+                self.inside -= 1
+            return made
+
+        return watched_call
+
+
+def all_at_once(read: Any, n: int = 6) -> list[Any]:
+    with ThreadPoolExecutor(n) as pool:
+        return list(pool.map(lambda _: read(), range(n)))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", PLACES)
+def test_what_would_not_fit_at_once_is_decoded_in_turns(monkeypatch, large, kind):
+    read, needed = large[kind]
+    monkeypatch.setattr(untrusted, "_budget", untrusted._Budget(2 * needed - 1))
+    watch = Watch(monkeypatch, kind, meet=False)
+    assert len(all_at_once(read)) == 6
+    assert watch.most == 1
+    assert untrusted._budget.taken == 0
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", PLACES)
+def test_what_fits_is_decoded_at_once(monkeypatch, large, kind):
+    read, needed = large[kind]
+    monkeypatch.setattr(untrusted, "_budget", untrusted._Budget(40 * needed))
+    watch = Watch(monkeypatch, kind, meet=True)
+    all_at_once(read)
+    assert watch.most >= 2
+    assert untrusted._budget.taken == 0
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("size", [1, 100, 10**9])
+def test_threads_that_come_to_need_more_do_not_wait_for_each_other(monkeypatch, size):
+    budget = untrusted._Budget(size)
+    monkeypatch.setattr(untrusted, "_budget", budget)
+
+    @untrusted.decoding()
+    def grow(start: int) -> int:
+        for needed in range(start, start + 60, 20):
+            untrusted.needs(needed)
+            assert budget.taken <= max(size, start + 59)
+            time.sleep(0.001)
+            with untrusted.decoding():
+                untrusted.needs(1)  # less than there is
+        assert budget.taken >= start + 40
+        if start % 3 == 0:
+            raise DataError("no image")
+        return start
+
+    ended = [0, 0]
+    for start in in_parallel(lambda k: _caught(grow, k), range(1, 100)):
+        ended[start is None] += 1
+    assert ended == [66, 33]
+    assert budget.taken == 0
+
+
+def _caught(call: Any, given: Any) -> Any:
+    try:
+        return call(given)
+    except DataError:
+        return None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks there")
+def test_a_child_does_not_wait_for_threads_it_does_not_have(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    program = f"""
+import os, sys, threading
+from pathlib import Path
+from novkit.data import untrusted
+from novkit.data.reading import read_image
+taken, done = threading.Event(), threading.Event()
+@untrusted.decoding()
+def hold():
+    untrusted.needs(10 * untrusted.AT_ONCE)
+    taken.set()
+    done.wait()
+thread = threading.Thread(target=hold)
+thread.start()
+taken.wait()
+child = os.fork()
+if not child:
+    os._exit(read_image(Path({str(tmp_path / "a.png")!r})).shape != (1, 8, 8))
+assert os.waitpid(child, 0)[1] == 0
+done.set()
+thread.join()
+print(read_image(Path({str(tmp_path / "a.png")!r})).shape)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert done.stdout == "(1, 8, 8)\n", done.stderr

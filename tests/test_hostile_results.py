@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from novkit import results
 from novkit.checkpoints import CheckpointFolder
 from novkit.errors import DataError, StoredFileError
 from novkit.figures import training_curves
@@ -99,6 +100,40 @@ def test_maps_too_high_for_their_type_are_shown(folder, value):
     """float16 ends at 65504, and novelty has no unit."""
     np.savez(only(folder / "examples"), **(panel(SCORES) | {"maps": np.full((4, 16, 16), value)}))
     write_report(folder, n_resamples=10)
+
+
+def large(n: int, side: int) -> dict[str, np.ndarray]:
+    """A sound panel of black images."""
+    alike = {name: np.zeros((n, 1, side, side), np.uint8) for name in ("images", "reconstructions", "masked")}
+    return {**alike, "labels": np.full(n, "a"), "scores": np.zeros(n), "maps": np.zeros((n, side, side), np.float16)}
+
+
+@pytest.mark.parametrize(("n", "side", "shown"), [(4, 1024, True), (4, 1025, False), (1000, 8, True), (1001, 8, False), (1, 4096, False)])
+def test_examples_are_bounded_in_number_and_size(folder, n, side, shown):
+    """What a page would take seconds and gigabytes for is refused, and is not stored in the first place."""
+    file, (stored,), before = only(folder / "examples"), load_results(folder), record(seed=2)
+    np.savez_compressed(file, **large(n, side))
+    if shown:
+        assert load_examples(folder, stored)["images"].shape == (n, 1, side, side)
+    else:
+        refused(lambda: load_examples(folder, stored), str(file), f"{n} images of {side}×{side}")
+        refused(lambda: write_report(folder, n_resamples=10), str(file))
+    add_record(folder, before, SCORES, examples=panel(SCORES))
+    assert load_examples(folder, before) is not None
+    add_record(folder, before, SCORES, examples=large(n, side))
+    again = load_examples(folder, before)  # none, rather than those of the earlier measurement
+    assert (again is not None and len(again["images"]) == n) if shown else again is None
+
+
+def test_examples_are_bounded_in_bytes_before_they_are_read(folder, monkeypatch):
+    file, (stored,), given = only(folder / "examples"), load_results(folder), panel(SCORES)
+    size = sum(np.asarray(value).nbytes for value in given.values())
+    monkeypatch.setattr(results, "_PANEL_BYTES", size)
+    assert load_examples(folder, stored) is not None
+    monkeypatch.setattr(results, "_PANEL_BYTES", size - 1)
+    refused(lambda: load_examples(folder, stored), str(file), "unpacks to")
+    add_record(folder, stored, SCORES, examples=given)
+    assert load_examples(folder, stored) is None
 
 
 def test_examples_of_two_kinds_in_one_panel(folder):

@@ -15,8 +15,8 @@ from novkit.errors import DataError
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def read_npz(file: Path, wanted: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-    """The arrays of an .npz by name, all of them or those wanted.
+def read_npz(file: Path, wanted: Iterable[str] | None = None, *, limit: int | None = None) -> dict[str, np.ndarray]:
+    """The arrays of an .npz by name, all of them or those wanted. limit: bytes of them together; by default `unpacked_limit`.
 
     Raises DataError naming the file, KeyError for a name that is not there.
     """
@@ -27,7 +27,7 @@ def read_npz(file: Path, wanted: Iterable[str] | None = None) -> dict[str, np.nd
         for name, info in chosen.items():
             with archive.open(info) as stream:
                 total += npy_header(stream, info, f"{name} of {file}")[2]
-        _within(file, total)
+        _within(file, total, unpacked_limit(file) if limit is None else limit)
         arrays = {}
         for name, info in chosen.items():
             with archive.open(info) as stream:
@@ -70,7 +70,6 @@ def npy_header(stream: IO[bytes], info: zipfile.ZipInfo, what: str) -> tuple[tup
     return shape, dtype, size, by_columns
 
 
-def _within(file: Path, size: int) -> None:
-    limit = unpacked_limit(file)
+def _within(file: Path, size: int, limit: int) -> None:
     if size > limit:
         raise DataError(f"{file} unpacks to {size >> 20} MiB, more than {limit >> 20} MiB: it is a trap or damaged, download it again.")

@@ -1,12 +1,9 @@
 """Any folder of images with a labels.csv of `path,label,group,mask`."""
 
-import csv
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -18,12 +15,11 @@ from novkit.data.cache import cached
 from novkit.data.dataset import ImageDataset
 from novkit.data.reading import WIDE, in_parallel, open_image, read_image, with_channels
 from novkit.data.tables import choose_normal, content_fingerprint, duplicate_report, join_duplicates, pixel_hashes, read_csv, select_rows
-from novkit.data.untrusted import is_file, reading
+from novkit.data.untrusted import decoding, is_file, reading
 from novkit.errors import DataError, SettingsError
 from novkit.progress import progress_bar
 
 _LONGEST = 1000  # letters of a path
-_WIDEST = 5000  # columns of a table
 _TEXT = ("path", "id", "label", "group", "mask")
 
 
@@ -79,7 +75,6 @@ def read_labels(file: Path) -> pd.DataFrame:
     """
     if not is_file(file):
         raise DataError(f"{file.parent} has no labels.csv: write one with the columns path,label and, if known, group,mask.")
-    _check_width(file)
     table = read_csv(file)
     for column in ("path", "label"):
         if column not in table.columns:
@@ -102,16 +97,6 @@ def read_labels(file: Path) -> pd.DataFrame:
     if "id" not in table.columns:
         table.insert(0, "id", table["path"])
     return table
-
-
-def _check_width(file: Path) -> None:
-    """pandas takes long for a header of very many columns, and for a row that is longer than its header."""
-    not_utf8 = reading(file, "a table", "save it as comma-separated UTF-8")
-    long_cell = suppress(csv.Error)  # which pandas can read
-    with not_utf8, long_cell, open(file, encoding="utf-8-sig", newline="") as stream:
-        for row in islice((row for row in csv.reader(stream) if len(row) > 1), 2):
-            if len(row) > _WIDEST:
-                raise DataError(f"{file} has {len(row)} columns: keep path, label, group, mask and {_WIDEST} in all at most.")
 
 
 def _with_classes(table: pd.DataFrame, column: str, folder: Path) -> pd.DataFrame:
@@ -220,6 +205,7 @@ def _file(folder: Path, path: str) -> Path:
     return folder / path.replace("\\", "/")
 
 
+@decoding()
 def read_mask(folder: Path, path: str, size: int | None, *, shape: tuple[int, int], resize: bool) -> np.ndarray:
     """(height, width) bool: what is above half of the range; an empty path marks nothing.
 

@@ -11,17 +11,28 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from novkit.data.untrusted import is_file, opened, reading
+from novkit.data.untrusted import decoding, is_file, needs, opened, reading, unpacked_limit
 from novkit.errors import DataError
 
 MAX_PIXELS = 64_000_000  # of an image; more is a mistake or a trap
 MAX_VOXELS = 256_000_000  # of a volume
+PIXEL_BYTES = 12  # that decoding takes for a pixel of an image
 MAX_SCANS = 100  # of a JPEG, as many as libtiff takes; progressive ones have about 10
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")  # not those that stand alone within a scan
 _DEFLATED = 1032  # times its own size that a gzipped file can hold at most
 _ROOM = 2**20  # bytes beside the pixels: headers and their like
+_STRIP = 2**16  # pixels that are rescaled at a time: pydicom does it in float64
 
 
+def open_dicom(file: Path, **options: Any) -> Any:
+    """A DICOM file's data set; `options` are pydicom's. To be called in a block of `decoding`; DataError where it inflates without end."""
+    from pydicom import dcmread
+
+    needs(PIXEL_BYTES * _inflated(file))
+    return dcmread(file, **options)
+
+
+@decoding()
 def read_dicom(file: Path, *, bits: int | None = None) -> np.ndarray:
     """One DICOM image as it is meant to be seen -> (1 or 3, height, width), uint8 or uint16, bright = high.
 
@@ -29,41 +40,51 @@ def read_dicom(file: Path, *, bits: int | None = None) -> np.ndarray:
     MONOCHROME1 is inverted, so that a larger number is always brighter. bits: 8 or 16; None takes 8 where no more are stored.
     Raises DataError naming the file, also for several frames and for a compression that no installed decoder knows.
     """
-    from pydicom import dcmread
-    from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
-
     if not is_file(file):
         raise DataError(f"{file} does not exist: correct its path or remove its row.")
     mend = "replace it, or, where only a decoder is missing, install pylibjpeg and pylibjpeg-libjpeg"
     with reading(file, "a DICOM image", mend):
-        _check_deflated(file)
-        dicom = dcmread(file)
+        dicom = open_dicom(file)
         rows, columns, frames = int(dicom.Rows), int(dicom.Columns), int(dicom.get("NumberOfFrames") or 1)
         if not 0 < rows * columns <= MAX_PIXELS:
             raise DataError(f"{file} has {columns}×{rows} pixels: shrink it below {MAX_PIXELS // 10**6} million.")
         if frames != 1:
             raise DataError(f"{file} holds {frames} frames: save each as an image of its own.")
+        needs(PIXEL_BYTES * rows * columns)
         _check_encoded(file, dicom, (columns, rows))
-        kind = str(dicom.PhotometricInterpretation)
         stored = dicom.pixel_array  # colour comes as RGB
-        if kind.startswith("MONOCHROME"):
-            values = apply_voi_lut(apply_modality_lut(stored, dicom), dicom).astype(np.float64)
-            low, high = _range(dicom)
-            if not (np.isfinite(values).all() and low < high < math.inf):
-                raise DataError(f"{file} is rescaled to values that are no numbers: replace it or remove it.")
-            unit = np.clip((values - low) / (high - low), 0, 1)[None]
-            unit = 1 - unit if kind == "MONOCHROME1" else unit
-        else:
-            colour = apply_color_lut(stored, dicom) if kind == "PALETTE COLOR" else stored
-            unit = (colour / np.iinfo(colour.dtype).max).transpose(2, 0, 1)
-        if unit.ndim != 3 or len(unit) not in (1, 3):
-            raise DataError(f"{file} holds an array of shape {stored.shape}, no grey or colour image: replace it or remove it.")
         bits = bits or (8 if int(dicom.BitsStored) <= 8 else 16)
-    return np.rint(unit * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+        top, kind = 2**bits - 1, np.uint8 if bits == 8 else np.uint16
+        step = max(1, _STRIP // columns)
+        strips = (_unit(file, dicom, stored[start : start + step]) for start in range(0, len(stored), step))
+        return np.concatenate([np.rint(strip * top).astype(kind) for strip in strips], axis=1)
 
 
-def _check_deflated(file: Path) -> None:
-    """pydicom inflates a deflated data set whole, whatever it becomes; here it is gone through piece by piece first."""
+def _unit(file: Path, dicom: Any, stored: np.ndarray) -> np.ndarray:
+    """Some rows as they are stored -> as they are meant to be seen, (1 or 3, rows, columns) in [0, 1]."""
+    from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
+
+    kind = str(dicom.PhotometricInterpretation)
+    if kind.startswith("MONOCHROME"):
+        values = apply_voi_lut(apply_modality_lut(stored, dicom), dicom).astype(np.float64)
+        low, high = _range(dicom)
+        if not (np.isfinite(values).all() and low < high < math.inf):
+            raise DataError(f"{file} is rescaled to values that are no numbers: replace it or remove it.")
+        unit = np.clip((values - low) / (high - low), 0, 1)[None]
+        unit = 1 - unit if kind == "MONOCHROME1" else unit
+    else:
+        colour = apply_color_lut(stored, dicom) if kind == "PALETTE COLOR" else stored
+        unit = (colour / np.iinfo(colour.dtype).max).transpose(2, 0, 1)
+    if unit.ndim != 3 or len(unit) not in (1, 3):
+        raise DataError(f"{file} holds rows of shape {stored.shape[1:]}, no grey or colour image: replace it or remove it.")
+    return unit
+
+
+def _inflated(file: Path) -> int:
+    """Bytes of a deflated DICOM file when it is inflated; 0 for another.
+
+    pydicom inflates a data set whole, whatever it becomes; here it is gone through piece by piece. DataError where it becomes too much.
+    """
     from pydicom.filereader import _read_file_meta_info, read_preamble
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -72,7 +93,7 @@ def _check_deflated(file: Path) -> None:
             read_preamble(stream, force=True)
             deflated = _read_file_meta_info(stream).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
         except Exception:  # no header, so not deflated; dcmread will say what is wrong
-            return
+            deflated = False
         content = stream.read() if deflated else b""
     limit, size, engine = 4 * MAX_PIXELS + _ROOM, 0, zlib.decompressobj(-zlib.MAX_WBITS)
     while content and not engine.eof and size <= limit:  # behind its end zlib reads no more, and leaves what there is
@@ -80,6 +101,7 @@ def _check_deflated(file: Path) -> None:
         content = engine.unconsumed_tail
     if size > limit:
         raise DataError(f"{file} inflates to more than {limit >> 20} MiB: it is a trap or damaged, remove it.")
+    return size
 
 
 def _check_encoded(file: Path, dicom: Any, size: tuple[int, int]) -> None:
@@ -145,6 +167,7 @@ def axial_view(plane: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(plane[::-1, ::-1].T)
 
 
+@decoding()
 def read_volume(file: Path) -> Volume:
     """A NIfTI volume, turned and flipped to canonical axes by its affine; scaling is applied. Raises DataError naming the file."""
     import nibabel
@@ -153,22 +176,24 @@ def read_volume(file: Path) -> Volume:
         raise DataError(f"{file} does not exist: correct its path or remove its row.")
     with reading(file, "NIfTI", "download or save it again"):
         with opened(file) as stream:
-            kind, needed = _declared(file, stream.read(540))
+            kind, voxels, needed = _declared(file, stream.read(540))
         if file.suffix.lower() != ".gz" and needed > file.stat().st_size:
             raise DataError(f"{file} is cut short: download or save it again.")
-        if needed > _DEFLATED * (file.stat().st_size + 1000):
-            raise DataError(f"{file} is too small for the volume it claims to hold: download or save it again.")
+        if needed > min(_DEFLATED * (file.stat().st_size + 1000), unpacked_limit(file)):
+            raise DataError(f"{file} is too small for the volume it claims to hold: download it again, or save it in a smaller type.")
+        needs(needed + 4 * voxels)
         with opened(file, needed + _ROOM) as stream:
-            image = nibabel.as_closest_canonical(kind.from_stream(stream))
+            image = kind.from_stream(stream)
             values = image.get_fdata(dtype=np.float32, caching="unchanged")
+        image = nibabel.as_closest_canonical(kind(values, image.affine, image.header))  # a view: turned and flipped, not copied
         x, y, z = (float(step) for step in image.header.get_zooms()[:3])
         if not (np.isfinite(values).all() and all(0 < step < math.inf for step in (x, y, z))):
             raise DataError(f"{file} holds values or a spacing that are no finite numbers: repair it or remove it.")
-        return Volume(values, (x, y, z))
+        return Volume(np.asarray(image.dataobj), (x, y, z))
 
 
-def _declared(file: Path, block: bytes) -> tuple[Any, int]:
-    """The class of a NIfTI file by its first bytes, and how many bytes it must unpack to; DataError where that cannot be a volume."""
+def _declared(file: Path, block: bytes) -> tuple[Any, int, int]:
+    """The class of a NIfTI file by its first bytes, its voxels, and the bytes it must unpack to; DataError where it is no volume."""
     import nibabel
 
     second = 540 in (int.from_bytes(block[:4], "little"), int.from_bytes(block[:4], "big"))
@@ -181,4 +206,7 @@ def _declared(file: Path, block: bytes) -> tuple[Any, int]:
         raise DataError(f"{file} claims to be a volume of {'×'.join(map(str, shape))}: download or save it again.")
     if math.prod(shape) > MAX_VOXELS:
         raise DataError(f"{file} has {'×'.join(map(str, shape))} voxels: crop it below {MAX_VOXELS // 10**6} million.")
-    return kind, offset + math.prod(shape) * header.get_data_dtype().itemsize
+    dtype = header.get_data_dtype()
+    if dtype.kind not in "iuf":
+        raise DataError(f"{file} holds complex numbers or colours, not one real number a voxel: save it as whole numbers or floats.")
+    return kind, math.prod(shape), offset + math.prod(shape) * dtype.itemsize

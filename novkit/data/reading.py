@@ -11,16 +11,21 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from novkit.cores import available_cores
-from novkit.data.formats import MAX_PIXELS, check_scans, read_dicom
-from novkit.data.untrusted import is_file, reading
+from novkit.data.formats import MAX_PIXELS, PIXEL_BYTES, check_scans, read_dicom
+from novkit.data.untrusted import decoding, is_file, needs, reading
 from novkit.errors import DataError
 
 T = TypeVar("T")
 WIDE = ("I;16", "I;16L", "I;16B", "I")  # Pillow's modes of 16-bit grey
-# Of Pillow's formats those of pictures; others run programs (EPS), or hold pictures larger than they say (ICO, ICNS)
-PICTURES = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "TGA", "PCX", "SGI")
+# Of Pillow's formats those that pictures come in; others are of old, run programs (EPS), or hold pictures larger than they say (ICO, ICNS)
+PICTURES = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
+DICOM = (".dcm", ".dicom")
+_PICTURES = "png apng jpg jpeg jpe jfif tif tiff bmp gif webp jp2 j2k jpc jpf jpx j2c ppm pgm pbm pnm pfm"
+SUFFIXES = (*(f".{ending}" for ending in _PICTURES.split()), *DICOM)  # of names of files that `read_image` may read
+Image.core.set_block_size(2**26)  # of large images; smaller blocks malloc keeps when they are freed, for each thread its own
 
 
+@decoding()
 def open_image(file: Path) -> Image.Image:
     """A decoded image, upright; DataError naming the file for whatever Pillow cannot do with it."""
     if not is_file(file):
@@ -28,6 +33,7 @@ def open_image(file: Path) -> Image.Image:
     with reading(file, "an image"), Image.open(file, formats=PICTURES) as image:
         if image.width * image.height > MAX_PIXELS:
             raise DataError(f"{file} has {image.width}×{image.height} pixels: shrink it below {MAX_PIXELS // 10**6} million.")
+        needs(PIXEL_BYTES * image.width * image.height)
         if image.format in ("JPEG", "MPO"):
             with open(file, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 check_scans(file, content)
@@ -35,12 +41,13 @@ def open_image(file: Path) -> Image.Image:
         return ImageOps.exif_transpose(image)
 
 
+@decoding()
 def read_image(file: Path, shape: tuple[int, int] | None = None) -> np.ndarray:
     """(1 or 3, height, width) uint8 or uint16, resized to `shape` (height, width) if given; grey coded as RGB becomes one channel.
 
     Pillow's formats of pictures (PICTURES), and DICOM by its suffix .dcm or .dicom. Raises DataError naming the file.
     """
-    array = read_dicom(file) if file.suffix.lower() in (".dcm", ".dicom") else _decoded(file)
+    array = read_dicom(file) if file.suffix.lower() in DICOM else _decoded(file)
     return array if shape is None else resized(array, shape)
 
 

@@ -14,6 +14,10 @@ from scipy.sparse.csgraph import connected_components
 from novkit.data.untrusted import is_file, reading
 from novkit.errors import DataError
 
+MAX_COLUMNS = 5000  # of a table: pandas takes long for a header of many more
+MAX_CELLS = 20_000_000  # of a table, those counted that short lines leave out: pandas fills them in
+# a cell as pandas takes it, quoted (also where the quote is never closed) or plain, and what ends it
+_CELL = re.compile(r'(?:"[^"]*(?:""[^"]*)*"?)?[^,\r\n]*(,|\r\n?|\n|\Z)')
 _PLAIN = re.compile(r"bool|object|str|string|(u?int|float)(8|16|32|64)")  # the types of columns that `write_table` meets
 _OPERATIONS = (
     *(ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.List, ast.Tuple, ast.Load),
@@ -31,7 +35,37 @@ def write_table(file: Path, table: pd.DataFrame) -> dict[str, str]:
 def read_csv(file: Path, **options: Any) -> pd.DataFrame:
     """A CSV from elsewhere, every cell text and none missing; `options` are pandas'. DataError naming the file where it is none."""
     with reading(file, "a table", "save it as comma-separated UTF-8"):
+        _check_size(file)
         return pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig", **options)
+
+
+def _check_size(file: Path, *, returns: bool = True) -> None:
+    """pandas makes a cell for each column of each line, and as many columns as the header has, or the first line below it.
+
+    returns: whether a lone \\r ends a line, and is no letter like others.
+    """
+    with open(file, encoding="utf-8-sig", newline="") as stream:
+        text = stream.read() if returns else stream.read().replace("\r", " ")
+    columns = _width(text)
+    if columns > MAX_COLUMNS:
+        raise DataError(f"{file} has {columns} columns: keep those that matter, {MAX_COLUMNS} in all at most.")
+    if columns * (text.count("\n") + text.count("\r")) > MAX_CELLS:  # at a glance: a cell can hold lines of its own
+        lines = sum(cell[1] not in (",", "") for cell in _CELL.finditer(text))
+        if columns * lines > MAX_CELLS:
+            raise DataError(f"{file} has {columns} columns in {lines} lines: keep it below {MAX_CELLS // 10**6} million cells.")
+
+
+def _width(text: str) -> int:
+    """Cells of the wider of the first two lines of a CSV that have more than one."""
+    widths, width = [0], 0
+    for cell in _CELL.finditer(text):
+        width += 1
+        if cell[1] != ",":
+            widths += [width] if width > 1 else []
+            width = 0
+            if len(widths) > 2 or cell.end() == len(text):
+                break
+    return max(widths)
 
 
 def read_table(file: Path, columns: dict[str, str]) -> pd.DataFrame:
@@ -41,6 +75,7 @@ def read_table(file: Path, columns: dict[str, str]) -> pd.DataFrame:
     """
     if not is_file(file):
         raise DataError(f"{file} is missing: make it again.")
+    _check_size(file, returns=False)
     table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8", lineterminator="\n")  # a lone \r is part of a text
     for column, dtype in columns.items():
         if not _PLAIN.fullmatch(dtype):

@@ -3,6 +3,7 @@
 import gzip
 import io
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from novkit.errors import DataError, NovkitError
 
 MAX_RATIO = 100  # times its own size that a file may hold: images are compressed already
 SMALL = 2**30  # bytes that any file may hold
+AT_ONCE = 2**30  # bytes that decoding may take in all threads together, unless one file alone takes more
 _LOGGERS = ("pydicom", "nibabel", "nibabel.global", "PIL")
 
 
@@ -88,6 +90,59 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         _quiet.leave()
+
+
+class _Budget:
+    """Memory that threads share while they decode: eight cores must not read eight of the largest images at once."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.start()
+
+    def start(self) -> None:
+        """Nothing is taken, as in a process that has just begun."""
+        self.taken, self.changed, self.own = 0, threading.Condition(), threading.local()
+
+    def take(self, needed: int) -> None:
+        """Have so many bytes, once they are free or nobody else has any; less is given back first, so that no two wait for each other."""
+        if needed > getattr(self.own, "held", 0):
+            self.give_back()
+            with self.changed:
+                self.changed.wait_for(lambda: not self.taken or self.taken + needed <= self.size)
+                self.taken, self.own.held = self.taken + needed, needed
+
+    def give_back(self) -> None:
+        """All that this thread has taken."""
+        with self.changed:
+            self.taken -= getattr(self.own, "held", 0)
+            self.own.held = 0
+            self.changed.notify_all()
+
+
+_budget = _Budget(AT_ONCE)
+if hasattr(os, "register_at_fork"):  # a child has none of the threads that would give back
+    os.register_at_fork(after_in_child=_budget.start)
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """A block, or a function, that decodes files: what it `needs` is given back at its end, in nested ones at the end of the outermost.
+
+    Never around work that waits for other threads which decode.
+    """
+    own = _budget.own
+    own.depth = getattr(own, "depth", 0) + 1
+    try:
+        yield
+    finally:
+        own.depth -= 1
+        if not own.depth:
+            _budget.give_back()
+
+
+def needs(size: int) -> None:
+    """Wait, in a block of `decoding`, until decoding may take so many bytes."""
+    _budget.take(size)
 
 
 class Bounded(io.BufferedIOBase):

@@ -171,3 +171,61 @@ def test_nifti_scaling_and_damage(tmp_path, monkeypatch):
     monkeypatch.setattr("novkit.data.formats.MAX_VOXELS", 20)
     with pytest.raises(DataError, match="2×3×4 voxels"):
         read_volume(tmp_path / "x.nii.gz")
+
+
+@pytest.mark.parametrize("kind", ["complex64", "complex128", "RGB"])
+def test_a_volume_of_no_real_numbers_is_refused(tmp_path, kind):
+    """A complex one would lose its imaginary part without a word."""
+    dtype = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]) if kind == "RGB" else np.dtype(kind)
+    for name in ("x.nii", "x.nii.gz"):
+        nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 4), dtype), np.eye(4)), tmp_path / name)
+        with pytest.raises(DataError, match=rf"{name} holds complex numbers or colours"):
+            read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"])
+def test_volumes_of_every_real_type_are_read(tmp_path, kind):
+    volume = rng().integers(0, 100, (3, 4, 5)).astype(kind)
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(kind)
+    nibabel.save(nibabel.Nifti1Image(volume, np.diag([-1.0, 1.0, 1.0, 1.0]), header), tmp_path / "x.nii.gz")
+    read = read_volume(tmp_path / "x.nii.gz")
+    assert read.values.dtype == np.float32
+    assert np.array_equal(read.values, volume[::-1].astype(np.float32))
+
+
+def test_a_gzipped_volume_is_bounded_as_every_file_is(tmp_path, monkeypatch):
+    nibabel.save(nibabel.Nifti1Image(np.zeros((20, 20, 20), np.int16), np.eye(4)), tmp_path / "x.nii.gz")
+    needed = 352 + 2 * 20**3
+    monkeypatch.setattr("novkit.data.formats.unpacked_limit", lambda file: needed)
+    assert read_volume(tmp_path / "x.nii.gz").values.shape == (20, 20, 20)
+    monkeypatch.setattr("novkit.data.formats.unpacked_limit", lambda file: needed - 1)
+    with pytest.raises(DataError, match=r"x\.nii\.gz is too small for the volume"):
+        read_volume(tmp_path / "x.nii.gz")
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "window", "lookup table", "palette", "RGB"])
+def test_an_image_is_the_same_in_one_strip_or_in_many(tmp_path, monkeypatch, kind):
+    """Rescaled some rows at a time: it is pixel by pixel."""
+    stored, table = rng().integers(0, 256 if kind == "palette" else 4096, (37, 41)).astype(np.uint16), pydicom.Dataset()
+    table.LUTDescriptor, table.LUTData = [4096, 0, 16], (np.arange(4096) ** 2 // 300).tolist()
+    table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
+    options = {"MONOCHROME1": {"photometric": "MONOCHROME1"}, "lookup table": {"VOILUTSequence": [table]},
+               "window": {"WindowCenter": 900, "WindowWidth": 1500, "RescaleSlope": 0.37, "RescaleIntercept": -11},
+               "palette": {"photometric": "PALETTE COLOR"}}  # fmt: skip
+    if kind == "RGB":
+        file = Path(get_testdata_file("SC_rgb_small_odd.dcm", download=False))
+    else:
+        made = dicom(stored, bits=12, **options[kind])
+        for number, colour in enumerate(("Red", "Green", "Blue") * (kind == "palette")):
+            setattr(made, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
+            setattr(made, f"{colour}PaletteColorLookupTableData", rng(number).integers(0, 2**16, 256).astype("<u2").tobytes())
+            made[f"{colour}PaletteColorLookupTableDescriptor"].VR = "US"
+        file = saved(made, tmp_path / "x.dcm")
+    whole = read_dicom(file)
+    assert len(whole) == (3 if kind in ("palette", "RGB") else 1)
+    assert len(np.unique(whole)) > 5
+    monkeypatch.setattr("novkit.data.formats._STRIP", 100)
+    assert np.array_equal(read_dicom(file), whole)
+    monkeypatch.setattr("novkit.data.formats._STRIP", 1)
+    assert np.array_equal(read_dicom(file), whole)

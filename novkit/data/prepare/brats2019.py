@@ -17,6 +17,7 @@ from novkit.data.formats import Volume, axial_view, read_volume
 from novkit.data.prepare import Collection, Files, Recipe
 from novkit.data.reading import in_parallel, resized
 from novkit.data.store import Sample
+from novkit.data.untrusted import decoding
 from novkit.errors import DataError, SettingsError
 from novkit.seeding import numpy_generator
 
@@ -52,7 +53,7 @@ def collect(files: Files, *, size: int, modality: str) -> Collection | None:
     if not subjects:
         return None
     counted = {grade: sum(subject.grade == grade for subject in subjects) for grade in ("HGG", "LGG")}
-    candidates = pd.DataFrame([row for rows in in_parallel(lambda s: list(candidate_slices(s)), subjects) for row in rows])
+    candidates = pd.DataFrame([row for rows in in_parallel(_candidates, subjects) for row in rows])
     table = matched(candidates) if len(candidates) else candidates
     if not len(table):
         raise DataError(f"The {len(subjects)} subjects of BraTS 2019 give no matched slices: there are too few of them.")
@@ -96,6 +97,11 @@ def candidate_slices(subject: Subject) -> Iterator[dict[str, object]]:
             yield row | {"label": "tumour" if novel else "normal", "tumour_mm2": float(tumour_area[z])}
 
 
+@decoding()
+def _candidates(subject: Subject) -> list[dict[str, object]]:
+    return list(candidate_slices(subject))
+
+
 def matched(candidates: pd.DataFrame) -> pd.DataFrame:
     """As many normal as tumour slices in each bin of `z_rel`, drawn at random, always the same; sorted by group and slice."""
     candidates = candidates.sort_values(["group", "slice"], ignore_index=True)
@@ -116,6 +122,7 @@ def _samples(table: pd.DataFrame, subjects: dict[str, Subject], size: int) -> It
         yield from samples
 
 
+@decoding()
 def _slices(subject: Subject, slices: list[int], size: int) -> list[Sample]:
     scan, brain, tumour = _volumes(subject)
     grey = normalised(scan.values, brain)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from novkit.data.formats import read_dicom
+from novkit.data.formats import open_dicom, read_dicom
 from novkit.data.prepare import Collection, Files, Recipe
 from novkit.data.reading import in_parallel, resized
 from novkit.data.store import Sample
 from novkit.data.tables import read_csv
-from novkit.data.untrusted import reading
+from novkit.data.untrusted import decoding, reading
 from novkit.errors import DataError
 from novkit.files import read_json
 
@@ -53,12 +53,11 @@ def groups(ids: pd.Series, mappings: list[Path]) -> np.ndarray:
     return ids.map(lambda name: nih.get(name, name)).to_numpy()
 
 
+@decoding()
 def _header(path: Path) -> dict[str, str]:
-    from pydicom import dcmread
-
     wanted = {"view": "ViewPosition", "sex": "PatientSex", "age": "PatientAge"}
     with reading(path, "a DICOM image"):
-        dicom = dcmread(path, stop_before_pixels=True, specific_tags=list(wanted.values()))
+        dicom = open_dicom(path, stop_before_pixels=True, specific_tags=list(wanted.values()))
     raw = {column: dicom.get_item(tag) for column, tag in wanted.items()}  # as stored: the challenge's ages are no valid DICOM ages
     return {
         column: "" if element is None else bytes(element.value or b"").decode("ascii", "replace").strip() for column, element in raw.items()
