@@ -1,6 +1,9 @@
 """What the notebooks use beside the library: showing source code, checking exercises, and a student's own copy."""
 
 import inspect
+import json
+import os
+import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +97,8 @@ def reference_results() -> Path:
 def copy_notebooks(destination: str | Path, report: Callable[[str], object] = print) -> list[Path]:
     """Copy the notebooks into a folder, for a student to work in; returns what was written.
 
+    Links to other parts of the project are adapted: within the project they lead there from the copy, elsewhere they become text that names
+    the file, because Jupyter opens nothing outside its own folder.
     A file that is there already is never overwritten: `report` is told what was left as it is, and what was written.
     Raises StoredFileError where the folder cannot be written.
     """
@@ -102,7 +107,7 @@ def copy_notebooks(destination: str | Path, report: Callable[[str], object] = pr
         raise StoredFileError(f"{destination} is a file: give a folder.")
     written, same, kept = [], 0, []
     for source in sorted(notebooks_folder().glob("[0-9]*.ipynb")):
-        content, target = source.read_bytes(), destination / source.name
+        content, target = _adapted(source, destination), destination / source.name
         if target.exists():
             if target.is_file() and target.read_bytes() == content:
                 same += 1
@@ -116,3 +121,25 @@ def copy_notebooks(destination: str | Path, report: Callable[[str], object] = pr
     if kept:
         report(f"Left as they are, because they were changed: {', '.join(kept)}. To start one afresh, rename it and copy again.")
     return written
+
+
+_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((\.\./[^)\s#]*)(#[^)\s]*)?\)")
+
+
+def _adapted(source: Path, destination: Path) -> bytes:
+    """A notebook as it is copied to a folder: its text, with links to files of the project that lead there from that folder."""
+    notebook = json.loads(source.read_bytes())
+    place, home = destination.resolve(), _ROOT.resolve()
+
+    def adapted(link: re.Match) -> str:
+        text, path, anchor = link.groups(default="")
+        file = (source.parent / path).resolve()
+        if place.is_relative_to(home) and file.exists():
+            return f"[{text}]({Path(os.path.relpath(file, place)).as_posix()}{anchor})"
+        shown = file if file.exists() else file.relative_to(home) if file.is_relative_to(home) else path
+        return f"{text} (`{shown}`)"
+
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = _LINK.sub(adapted, "".join(cell["source"])).splitlines(keepends=True)
+    return (json.dumps(notebook, ensure_ascii=False, indent=1) + "\n").encode()

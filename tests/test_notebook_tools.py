@@ -1,6 +1,7 @@
 """Helpers of the notebooks, and the script that builds them."""
 
 import base64
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,12 +110,27 @@ def test_tolerance_is_the_callers(capsys):
 # ---- a student's copy ------------------------------------------------------------------------------------------------
 
 
+def text_of(*cells: str) -> str:
+    """A notebook with these Markdown cells, as a file holds it."""
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id=f"c{n}") for n, text in enumerate(cells)])
+    return nbformat.writes(made) + "\n"
+
+
+RELATIVE = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)[^)]*\)")
+
+
+def links_of(path: Path) -> list[Path]:
+    """Where the relative links of a notebook lead."""
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    return [path.parent / link for link in RELATIVE.findall(text)]
+
+
 @pytest.fixture
 def originals(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "project" / "notebooks"
     (folder / "scripts").mkdir(parents=True)
     for name in ("00_a", "01_b"):
-        (folder / f"{name}.ipynb").write_text(name, encoding="utf-8")
+        (folder / f"{name}.ipynb").write_text(text_of(name, "[next](01_b.ipynb) and a [site](https://example.org/../x)"), encoding="utf-8")
     (folder / "build.py").write_text("not for students", encoding="utf-8")
     monkeypatch.setattr(novkit.notebooks, "_ROOT", folder.parent)
     return folder
@@ -125,7 +141,7 @@ def test_copy_writes_the_notebooks_and_nothing_else(originals, tmp_path):
     written = copy_notebooks(tmp_path / "mine" / "deep", said.append)
     assert [path.name for path in written] == ["00_a.ipynb", "01_b.ipynb"]
     assert sorted(path.name for path in (tmp_path / "mine" / "deep").iterdir()) == ["00_a.ipynb", "01_b.ipynb"]
-    assert written[1].read_text(encoding="utf-8") == "01_b"
+    assert written[1].read_bytes() == (originals / "01_b.ipynb").read_bytes()
     assert said == [f"2 notebooks copied to {tmp_path / 'mine' / 'deep'}."]
 
 
@@ -133,13 +149,56 @@ def test_a_changed_copy_is_never_overwritten_and_is_named(originals, tmp_path):
     copy_notebooks(tmp_path / "mine", lambda text: None)
     mine = tmp_path / "mine" / "00_a.ipynb"
     mine.write_text("my work", encoding="utf-8")
-    (originals / "02_c.ipynb").write_text("new", encoding="utf-8")
+    (originals / "02_c.ipynb").write_text(text_of("new"), encoding="utf-8")
     said: list[str] = []
     assert [path.name for path in copy_notebooks(tmp_path / "mine", said.append)] == ["02_c.ipynb"]
     assert mine.read_text(encoding="utf-8") == "my work"
     assert "1 were there already" in said[0]
     assert "00_a.ipynb" in said[1]
     assert "01_b" not in said[1]
+
+
+@pytest.mark.parametrize("place", ["elsewhere/mine", "project/mine", "project/work/mine"])
+def test_links_of_a_copy_lead_somewhere_or_name_the_file(originals, tmp_path, place):
+    page = originals.parent / "docs" / "a.md"
+    page.parent.mkdir()
+    page.write_text("# A", encoding="utf-8")
+    said = 'See [the "a" page](../docs/a.md#there), ![drawn](../docs/a.png) and [gone](../docs/gone.md).'
+    (originals / "00_a.ipynb").write_text(text_of(said, "[next](01_b.ipynb)"), encoding="utf-8")
+    copy, _ = copy_notebooks(tmp_path / place, lambda text: None)
+    found = nbformat.read(copy, as_version=4).cells[0].source
+    if place.startswith("project"):
+        up = "../" * place.count("/")
+        assert found.startswith(f'See [the "a" page]({up}docs/a.md#there), ![drawn]')
+        assert links_of(copy)[0].samefile(page)
+    else:
+        assert found.startswith(f'See the "a" page (`{page}`), ![drawn]')
+    assert found.endswith(f"and gone (`{Path('docs', 'gone.md')}`).")
+    said_again: list[str] = []
+    assert copy_notebooks(tmp_path / place, said_again.append) == []
+    assert "2 were there already" in said_again[0]
+    assert len(said_again) == 1
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_every_relative_link_of_a_copy_leads_somewhere(tmp_path, monkeypatch, inside):
+    """Of the real notebooks, whose pages are looked for from a folder within their project, and from one outside of it."""
+    if inside:
+        project = tmp_path / "project"
+        for name in ("notebooks", "docs", "results"):
+            project.mkdir(exist_ok=True)
+            (project / name).symlink_to(ROOT / name, target_is_directory=True)
+        monkeypatch.setattr(novkit.notebooks, "_ROOT", project)
+    mine = tmp_path / "project" / "a" / "mine"
+    written = copy_notebooks(mine, lambda text: None)
+    links = [link for path in written for link in links_of(path)]
+    assert len(links) > 40  # from one notebook to another
+    assert [str(link) for link in links if not link.exists()] == []
+    assert ("docs" in {link.parent.name for link in links}) == inside
+    for path in written:
+        copied, original = (nbformat.read(file, as_version=4) for file in (path, ROOT / "notebooks" / path.name))
+        for cell, before in zip(copied.cells, original.cells, strict=True):
+            assert cell == before or (cell.cell_type == "markdown" and "](../" in before.source)
 
 
 def test_copy_says_what_is_wrong_with_the_destination_or_the_installation(originals, tmp_path):
@@ -160,7 +219,9 @@ def test_command_line_copies(tmp_path):
     assert done.returncode == 0, done.stderr
     originals = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
     assert [path.name for path in sorted((tmp_path / "mine").iterdir())] == [path.name for path in originals]
-    assert all((tmp_path / "mine" / path.name).read_bytes() == path.read_bytes() for path in originals)
+    unlinked = [path for path in originals if "](../" not in path.read_text(encoding="utf-8")]
+    assert unlinked
+    assert all((tmp_path / "mine" / path.name).read_bytes() == path.read_bytes() for path in unlinked)
 
 
 # ---- building: outputs -----------------------------------------------------------------------------------------------
