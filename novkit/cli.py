@@ -28,12 +28,13 @@ class Profile(StrEnum):
 
 
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or mps.")]
-Labels = Annotated[list[str] | None, typer.Option(help="Class name; repeat the option for several.")]
+Labels = Annotated[list[str] | None, typer.Option(help="Normal class; repeat the option for several.")]
 Size = Annotated[int | None, typer.Option(help="Side in pixels that images are resized to.")]
 Where = Annotated[str | None, typer.Option(help='Keep only rows of labels.csv for which this holds, e.g. "age > 40".')]
 Seed = Annotated[int, typer.Option(min=0)]
 Options = Annotated[list[str] | None, typer.Option("--option", help="Another option of the data set: name=value; repeat for several.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Runs at once on a CPU, one thread each; default: one a core.")]
+Settings = Annotated[list[str] | None, typer.Option("--setting", help="Change a setting: name=value; repeat for several.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Runs at once on a CPU, one thread each; default: one per core.")]
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
         app()
     except SystemExit as ended:
         if ended.code == _INTERRUPTED:
-            print("Stopped; the same command goes on from the last checkpoint.", file=sys.stderr)
+            print("Stopped. Run the same command again to continue from the last checkpoint.", file=sys.stderr)
         raise
     except Exception as error:
         sentence = _sentence(error)
@@ -65,7 +66,7 @@ def _sentence(error: Exception) -> str | None:
             f"{what} could not be read or written ({error.strerror or error}): check that it is there, its permissions and the free space."
         )
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
-        return "The memory does not suffice: choose a smaller --size or batch_size, or --device cpu where it was the GPU's."
+        return "Out of memory: choose a smaller --size or batch_size, or --device cpu if it was the GPU's."
     return None
 
 
@@ -78,41 +79,67 @@ def _say(text: str) -> None:
 def reproduce(
     seeds: Annotated[int, typer.Option(min=1, max=10, help="How many reserved seeds.")] = 1,
     profile: Annotated[
-        Profile, typer.Option(help="quick: 64×64, minutes; paper: 256×256, the published schedule, for a GPU.")
+        Profile,
+        typer.Option(
+            help="quick: short training; paper: published widths and lengths where known, for a GPU. Built-in data are made at 64×64 or "
+            "256×256; --data keeps its --size."
+        ),
     ] = Profile.quick,
     data: Annotated[
         Path | None, typer.Option(help="Your images instead: a folder with labels.csv, a MedMNIST .npz, or a name of `novkit data list`.")
     ] = None,
     normal: Labels = None,
-    novel: Labels = None,
+    novel: Annotated[
+        list[str] | None, typer.Option(help="Novel class; repeat for several. Without --normal, all other classes are normal.")
+    ] = None,
     size: Size = None,
     where: Where = None,
+    option: Options = None,
     method: Annotated[list[str] | None, typer.Option(help="Only this method; repeat for several.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Results folder; default results/quick or results/paper.")] = None,
+    setting: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder; default results/PROFILE, or results/NAME-PROFILE with --data.")] = None,
     device: Device = "auto",
     workers: Workers = None,
 ) -> None:
-    """Train, score and report. What is done already is skipped; a killed run goes on.\f
+    """Train, score and report. Finished runs are skipped; an interrupted run resumes.\f
 
     Raises SettingsError for options that do not go together.
     """
+    from dataclasses import replace
+
     from novkit import experiments
+    from novkit.methods import read_settings
     from novkit.report import write_report
     from novkit.seeding import RESERVED_SEEDS
 
     used = RESERVED_SEEDS[:seeds]
     methods = method or experiments.REPRODUCED
     if data is None:
-        if normal or novel or size or where:
-            raise SettingsError("--normal, --novel, --size and --where describe your own images: give --data too.")
+        if normal or novel or size or where or option:
+            raise SettingsError("--normal, --novel, --size, --where and --option describe your own images: give --data too.")
         jobs = experiments.reproduction(profile.value, used, methods)
         folder = out or Path("results") / profile.value
     else:
-        if not normal or not novel:
-            raise SettingsError("--data needs to know its classes: name them with --normal and --novel.")
-        options = {name: value for name, value in (("size", size), ("where", where)) if value is not None}
-        jobs = experiments.reproduction_on(data, normal, novel, profile=profile.value, seeds=used, methods=methods, options=options)
+        if not novel:
+            raise SettingsError("--data needs to know which classes are novel: name them with --novel.")
+        chosen = read_settings(option or [])
+        options = {name: value for name, value in (("size", size), ("where", where)) if value is not None} | chosen
+        jobs = experiments.reproduction_on(
+            data,
+            normal or (),
+            novel,
+            profile=profile.value,
+            seeds=used,
+            methods=methods,
+            options=options,
+            data_note=experiments.settings_text(chosen),
+        )
         folder = out or Path("results") / f"{data.stem}-{profile.value}"
+    if setting:
+        if not method:
+            raise SettingsError("--setting changes a method's settings: name the method with --method.")
+        changes = read_settings(setting)
+        jobs = [replace(job, changes=changes, variant=experiments.settings_text(changes)) for job in jobs]
     records = experiments.run_jobs(jobs, folder, device=device, workers=workers)
     page = write_report(folder)
     _say(_table(records))
@@ -150,7 +177,7 @@ def train(
     where: Where = None,
     profile: Profile = Profile.quick,
     seed: Seed = 0,
-    setting: Annotated[list[str] | None, typer.Option(help="Change a setting: name=value; repeat for several.")] = None,
+    setting: Settings = None,
     device: Device = "auto",
 ) -> None:
     """Fit a detector on the normal images of a data set and save it. Killed and started again, it goes on.
@@ -164,15 +191,14 @@ def train(
     from novkit.data.splits import split_by_group
     from novkit.devices import is_main_process
     from novkit.files import alone
-    from novkit.methods import make_detector
+    from novkit.methods import make_detector, read_settings
     from novkit.processes import leave
 
     dataset = _load(data, size, where, seed)
     split = split_by_group(dataset, normal or [dataset.normal], seed=seed)
     workdir = out.with_name(f".{out.name}-checkpoints")
-    changes = _settings(setting or [])
+    changes = read_settings(setting or [])
     detector = make_detector(method, profile.value, changes=changes, seed=seed, device=device, workdir=workdir)
-    _check_numbers(changes, make_detector(method, profile.value).settings)
     images = dataset.images
     with alone(workdir, "run") if is_main_process() else nullcontext():
         parts = (np.asarray(images[part]) for part in (split.train, split.calibration, split.threshold))
@@ -189,11 +215,11 @@ def train(
 def score(
     detector: Annotated[Path, typer.Argument(help="Folder of a saved detector.")],
     images: Annotated[Path, typer.Argument(help="Folder of images, searched with its subfolders.")],
-    out: Annotated[Path, typer.Option(help="CSV file with one row an image.")] = Path("scores.csv"),
-    maps: Annotated[Path | None, typer.Option(help="Folder for novelty maps: one float32 TIFF an image.")] = None,
+    out: Annotated[Path, typer.Option(help="CSV file with one row per image.")] = Path("scores.csv"),
+    maps: Annotated[Path | None, typer.Option(help="Folder for novelty maps: one float32 TIFF per image.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Score a folder of images: a CSV of path, score, novel, and, where the method has them, maps."""
+    """Score a folder of images: a CSV with path, score, threshold, novel and the parts of the score; --maps adds novelty maps."""
     from novkit.scoring import score_folder
 
     n, n_novel = score_folder(detector, images, out, maps=maps, device=device)
@@ -202,7 +228,7 @@ def score(
 
 @app.command()
 def doctor() -> None:
-    """What is installed, which device, which data are ready."""
+    """Report installed versions, the device, and which data are ready."""
     from novkit.doctor import report
 
     text, well = report()
@@ -303,6 +329,7 @@ def prepare(
     from novkit.data.prepare import prepare as prepare_set
     from novkit.data.prepare import recipes
     from novkit.data.prepare.folder import folder_recipe
+    from novkit.methods import read_settings
 
     recipe = recipes().get(name) if name_as is None else folder_recipe(name, name_as)
     if recipe is None:  # generated, or a folder or file that is read into the cache
@@ -312,7 +339,7 @@ def prepare(
     else:
         if where is not None:
             raise SettingsError("--where is for loading: a data set is prepared whole.")
-        options = _settings(option or []) | ({} if size is None else {"size": size})
+        options = read_settings(option or []) | ({} if size is None else {"size": size})
         where_from = Path(name) if name_as is not None else source
         dataset = prepare_set(recipe.name, source=where_from, verified=not unverified, recipe=recipe, **options)
     counts = ", ".join(f"{printable(str(label))} {count}" for label, count in dataset.table["label"].value_counts(sort=False).items())
@@ -329,48 +356,24 @@ def copy(folder: Annotated[Path, typer.Argument(help="Folder to copy them to; ma
 
 def _load(name: str, size: int | None, where: str | None, seed: int, option: list[str] | None = None) -> Any:
     from novkit.data import load
+    from novkit.methods import read_settings
 
     options: dict[str, Any] = {key: value for key, value in (("size", size), ("where", where)) if value is not None}
-    options |= _settings(option or [])
+    options |= read_settings(option or [])
     if name in ("brain", "skin"):
         options["seed"] = seed
     return load(name, **options)
-
-
-def _settings(words: list[str]) -> dict[str, Any]:
-    """name=value words as settings; values read as JSON where they are."""
-    import json
-
-    changes: dict[str, Any] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not name:
-            raise SettingsError(f"{word!r} is not understood: write name=value.")
-        try:
-            changes[name] = json.loads(value)
-        except (ValueError, RecursionError):  # no JSON, thousands of digits, lists in lists without end
-            changes[name] = value
-    return changes
-
-
-def _check_numbers(changes: dict[str, Any], usual: Any) -> None:
-    """SettingsError for a setting that is usually a number, and was given something else."""
-    for name, value in changes.items():
-        if isinstance(getattr(usual, name), int | float) and not isinstance(value, int | float):
-            raise SettingsError(f"{name} cannot be {str(value)[:60]!r}: give --setting {name} a number, such as {getattr(usual, name)}.")
 
 
 def _table(records: list[Any]) -> str:
     """AUROC by case and method, mean over seeds."""
     from novkit.results import summary
 
-    table = summary(records)
-    lines = [f"{'data set':<16} {'set-up':<14} {'case':<24} {'method':<18} AUROC"]
-    for _, row in table.iterrows():
+    rows = [["data set", "set-up", "case", "method", "AUROC"]]
+    for row in summary(records).to_dict("records"):
         spread = f" ± {row['auroc_sd']:.3f}" if row["n_runs"] > 1 else ""
         note = f"  ({row['note']})" if row["note"] else ""
-        dataset, case = printable(row["dataset"]), printable(row["case"])
-        lines.append(
-            f"{dataset[:16]:<16} {row['setup']:<14} {case[:24]:<24} {row['display_name'][:18]:<18} {row['auroc_mean']:.3f}{spread}{note}"
-        )
-    return "\n".join(lines)
+        words = [printable(row[name]) for name in ("dataset", "setup", "case", "display_name")]
+        rows.append([*(word if len(word) <= 60 else word[:59] + "…" for word in words), f"{row['auroc_mean']:.3f}{spread}{note}"])
+    widths = [max(len(row[column]) for row in rows) for column in range(4)] + [0]
+    return "\n".join("  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)) for row in rows)

@@ -55,7 +55,8 @@ _COUNTS = ("n_train", "n_test", "n_settings_tried", "images_seen", "steps")
 class Record:
     """One run: what was fitted on what, how well it did, what it cost, where it was measured. Raises DataError for values that cannot be.
 
-    novel, normal: class names. variant: what sets an ablation apart ("" for the method as it is).
+    novel, normal: class names; part_of_rest: whether the data set has further classes, which are neither.
+    variant: what sets an ablation, or changed settings, apart ("" for the method as it is).
     All metrics lie in [0, 1]; pixel metrics are None where there is no map or no mask. peak_memory_mb: of the process, of the GPU if used.
     n_settings_tried: settings compared before this one was reported. scores: the file beside results.json, filled in by `add_record`.
     """
@@ -88,6 +89,7 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
     data_fingerprint: str
     synthetic: bool
+    part_of_rest: bool = False
     device: str
     machine: str = ""
     versions: dict[str, str] = field(default_factory=dict)
@@ -118,12 +120,18 @@ class Record:
 
     @property
     def case(self) -> str:
-        """What tells this set-up from the others of its kind, for people: "novel: glioma", "normal: 3"."""
+        """What tells this set-up from the others of its kind, for people: "novel: glioma", "normal: 3", "normal: 3, novel: 8 + 9"."""
+        normal, novel = f"normal: {' + '.join(self.normal)}", f"novel: {self._novel}"
+        several = len(self.normal) > 1
         if self.setup == "generated_ood":
-            return "novel: generated"
-        if self.setup == "rest_vs_one" or len(self.novel) == 1:
-            return f"novel: {' + '.join(self.novel)}"
-        return f"normal: {' + '.join(self.normal)}"
+            return f"{normal}, {novel}" if several else novel
+        if self.part_of_rest and (several or len(self.novel) > 1):
+            return f"{normal}, {novel}"
+        return novel if self.setup == "rest_vs_one" or len(self.novel) == 1 or len(self.novel) < len(self.normal) else normal
+
+    @property
+    def _novel(self) -> str:
+        return "generated" if self.setup == "generated_ood" else " + ".join(self.novel)
 
     @property
     def display_name(self) -> str:
@@ -134,7 +142,9 @@ class Record:
     def run(self) -> str:
         """The name of this run's files: readable, safe on every system, and different for every different run."""
         key = (self.profile, self.dataset, self.setup, self.normal, self.novel, self.method, self.variant, self.seed)
-        words = [self.dataset, self.setup, self.case.split(": ")[1], self.method, self.variant, f"seed{self.seed}"]
+        alone = self.setup != "one_vs_rest" or len(self.novel) == 1
+        case = self._novel if alone else " + ".join(self.normal)
+        words = [self.dataset, self.setup, case, self.method, self.variant, f"seed{self.seed}"]
         readable = "-".join(re.sub(r"[^a-z0-9]+", "_", word.lower()).strip("_")[:24] for word in words if word)
         return f"{readable}-{hashlib.sha256(repr(key).encode()).hexdigest()[:6]}"
 
@@ -179,7 +189,7 @@ def _problem(record: Record) -> str | None:
     wanted |= {name: (is_text, "text") for name in ("data_fingerprint", "machine", "variant", "scores")}
     wanted["settings"] = (lambda value: isinstance(value, dict), "a table of names and values")
     wanted["versions"] = (lambda value: isinstance(value, dict) and all(map(is_text, [*value, *value.values()])), "a table of texts")
-    wanted["synthetic"] = (lambda value: isinstance(value, bool), "true or false")
+    wanted |= {name: (lambda value: isinstance(value, bool), "true or false") for name in ("synthetic", "part_of_rest")}
     wanted |= {
         "method": (lambda value: isinstance(value, str) and value in METHODS, f"one of {', '.join(METHODS)}"),
         "setup": (lambda value: isinstance(value, str) and value in SETUPS, f"one of {', '.join(SETUPS)}"),

@@ -11,7 +11,8 @@ from novkit.evaluation import Scores, auroc, paired_difference
 from novkit.report.tertiles import TERTILES, tertile_table
 from novkit.results import METHODS, load_results, load_scores
 
-COMPARED = ("tend", "autoencoder")
+BESIDE = ("tend", "patchgan", "autoencoder")
+"""The methods whose families are printed beside those of the chosen one."""
 
 
 def _against(run: Scores, family: str) -> float:
@@ -39,9 +40,10 @@ def main() -> None:
 
     generated = {family for run in runs[wanted.method].values() for family in run.condition[run.label == 1]}
     if len(generated) > 1:
-        print(f"\nAUROC by family, mean over seeds: {METHODS[wanted.method]}, {', '.join(METHODS[m] for m in COMPARED)}")
+        columns = [m for m in dict.fromkeys((wanted.method, *BESIDE)) if runs[m]]
+        print(f"\nAUROC by family, mean over seeds: {', '.join(METHODS[m] for m in columns)}")
         for family in sorted(generated):
-            means = [np.mean([_against(run, family) for run in runs[m].values()]) for m in (wanted.method, *COMPARED) if runs[m]]
+            means = [np.mean([_against(run, family) for run in runs[m].values()]) for m in columns]
             print(f"{family:<18}" + "".join(f"{mean:8.3f}" for mean in means))
 
     table = tertile_table(wanted.folder, [r for r in records if r.method in (wanted.method, "autoencoder")])

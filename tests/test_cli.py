@@ -1,5 +1,6 @@
 """The command line, as a user meets it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from novkit.cli import _settings, main
-from novkit.errors import SettingsError
+from novkit.cli import main
 from novkit.results import load_examples, load_results
 from tests.conftest import blobs
 
@@ -82,7 +82,16 @@ def test_reproduce_on_ones_own_images(folder):
         (["train", "tend", "--data", "digits", "--normal", "8", "--size", "8", "--out", "x"], "at least 16×16"),
         (["score", "nowhere", "."], "holds no image"),
         (["reproduce", "--normal", "a"], "give --data too"),
-        (["reproduce", "--data", ".", "--normal", "a"], "name them with --normal and --novel"),
+        (["reproduce", "--option", "modality=t1"], "give --data too"),
+        (["reproduce", "--data", ".", "--normal", "a"], "name them with --novel"),
+        (["reproduce", "--data", "digits", "--novel", "x", "--method", "statistic"], "no image of class 'x'"),
+        (["reproduce", "--setting", "epochs=3"], "name the method with --method"),
+        (["reproduce", "--method", "tent"], "There is no method 'tent'"),
+        (["reproduce", "--method", "tend", "--setting", "epochs=x"], "epochs of tend cannot be 'x': give a whole number, such as 16."),
+        (["reproduce", "--method", "tend", "--setting", "epochs"], "write name=value"),
+        (["reproduce", "--method", "tend", "--method", "statistic", "--setting", "lr=1"], "statistic has no setting 'lr': choose from"),
+        (["train", "tend", "--data", "digits", "--setting", "epochs=x", "--out", "x"], "epochs of tend cannot be 'x'"),
+        (["train", "tend", "--data", "digits", "--setting", "nope=1", "--out", "x"], "tend has no setting 'nope': choose from width, "),
         (["reproduce", "--data", ".", "--normal", "a", "--novel", "b"], "no labels.csv"),
         (["report", "nowhere"], "no results file"),
     ],
@@ -106,7 +115,41 @@ def test_no_traceback_reaches_the_user(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_settings_are_read_as_json_where_they_are():
-    assert _settings(["epochs=3", "lr=0.1", "distance=margin"]) == {"epochs": 3, "lr": 0.1, "distance": "margin"}
-    with pytest.raises(SettingsError, match="write name=value"):
-        _settings(["epochs"])
+def said(capsys, monkeypatch, *words: str) -> list[str]:
+    """The lines of the table that `novkit reproduce --data digits` prints, cells two blanks apart."""
+    monkeypatch.setattr(sys, "argv", ["novkit", "reproduce", "--data", "digits", "--method", "pixel_zscore", "--workers", "1", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    lines = [re.split(r"\s{2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    return [line[:-1] for line in lines if line[0].startswith("digits")]
+
+
+def test_reproduce_takes_several_normal_classes_or_all_but_the_novel_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert said(capsys, monkeypatch, "--normal", "0", "--normal", "1", "--novel", "8") == [
+        ["digits", "one_vs_rest", "normal: 0 + 1, novel: 8", "Pixel z-score"],
+        ["digits", "generated_ood", "normal: 0 + 1, novel: generated", "Pixel z-score"],
+    ]
+    assert said(capsys, monkeypatch, "--novel", "8")[0] == ["digits", "rest_vs_one", "novel: 8", "Pixel z-score"]
+    assert said(capsys, monkeypatch, "--novel", "8", "--novel", "9")[0][1:3] == ["one_vs_rest", "novel: 8 + 9"]
+    trained_on = {record.normal for record in load_results(tmp_path / "results" / "digits-quick")}
+    assert trained_on == {("0", "1"), tuple("012345679"), tuple("01234567")}
+
+
+def test_reproduce_keeps_changed_settings_and_options_apart(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    plain = ["--normal", "0", "--novel", "8"]
+    for words in ([], ["--setting", "floor=3"], ["--setting", "floor=3.5"], ["--option", "size=16"]):
+        shown = said(capsys, monkeypatch, *plain, *words)[0]
+    assert shown == ["digits (size=16)", "one_vs_rest", "novel: 8", "Pixel z-score"]
+    folder = tmp_path / "results" / "digits-quick"
+    found = {(r.dataset, r.display_name): r for r in load_results(folder) if r.setup == "one_vs_rest"}
+    assert {key: record.settings["floor"] for key, record in found.items()} == {
+        ("digits", "Pixel z-score"): 0.5,
+        ("digits", "Pixel z-score (floor=3)"): 3,
+        ("digits", "Pixel z-score (floor=3.5)"): 3.5,
+        ("digits (size=16)", "Pixel z-score"): 0.5,
+    }
+    assert len({record.data_fingerprint for record in found.values()}) == 2
+    assert len(list((folder / "detectors").iterdir())) == 4

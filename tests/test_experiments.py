@@ -16,7 +16,7 @@ from novkit.data import load
 from novkit.data.dataset import ImageDataset
 from novkit.data.setups import one_vs_rest
 from novkit.errors import DataError, SettingsError, TrainingError
-from novkit.experiments import Job, build_setups, measuring, reproduction, reproduction_on, run_job, run_jobs
+from novkit.experiments import Job, build_setups, measuring, reproduction, reproduction_on, run_job, run_jobs, settings_text
 from novkit.experiments.sharing import heirs_of
 from novkit.methods import load_detector, make_detector
 from novkit.results import load_history, load_results, load_scores
@@ -27,7 +27,7 @@ from tests.conftest import blobs
 
 def job(method: str = "pixel_zscore", **changes) -> Job:
     values = {"dataset": "digits", "normal": ("8",), "cases": (("one_vs_rest", ()), ("generated_ood", ())), "seed": 0}
-    return Job(method=method, **(values | changes))
+    return Job(**(values | {"method": method} | changes))
 
 
 def run(job: Job, folder, **arguments):
@@ -129,7 +129,7 @@ def test_an_autoencoder_that_two_methods_begin_with_is_trained_once(tmp_path, wo
     assert together.seconds_fit > seconds
     assert not list((before / "work").glob("*patch_knn*"))
     other = job("patch_knn", **skin | {"changes": {"epochs": 4}})
-    assert heirs_of(giver, [heir, other, job("patch_knn", **skin, seed=1), job("deep_svdd", **skin)]) == (heir.name,)
+    assert heirs_of(giver, [heir, other, job("patch_knn", **skin, seed=1), job("deep_svdd", **skin | {"changes": {}})]) == (heir.name,)
 
 
 def test_who_begins_with_the_same_training_waits_for_it_though_a_worker_is_free(tmp_path):
@@ -205,6 +205,71 @@ def test_plans_use_reserved_seeds_and_every_method():
     assert {j.dataset for j in jobs} == {"brain", "skin", "digits"}
     own = reproduction_on("folder", ["a"], ["b", "c"], methods=("tend",))
     assert own[0].cases == (("one_vs_rest", ("b", "c")), ("generated_ood", ()))
+    rest = reproduction_on("digits", [], ["8"], methods=("tend",), seeds=(1, 2))
+    assert [(j.normal, j.cases[0], j.seed) for j in rest] == [(tuple("012345679"), ("rest_vs_one", ("8",)), seed) for seed in (1, 2)]
+    assert reproduction_on("digits", [], ["8", "9"])[0].cases[0] == ("one_vs_rest", ("8", "9"))
+    with pytest.raises(DataError, match="no image of class 'x'"):
+        reproduction_on("digits", [], ["x"])
+
+
+def test_several_normal_classes_are_trained_on_together(tmp_path):
+    record, generated = run(job(normal=("0", "1"), cases=(("one_vs_rest", ("8",)), ("generated_ood", ()))), tmp_path)
+    scores = load_scores(tmp_path, record)
+    assert set(scores.condition) == {"0", "1", "8"}
+    np.testing.assert_array_equal(scores.label, scores.condition == "8")
+    assert record.auroc == pytest.approx(roc_auc_score(scores.condition == "8", scores.score), abs=1e-12)
+    images = sum(np.isin(load("digits").labels, ["0", "1"]))
+    assert record.n_train == generated.n_train == pytest.approx(0.6 * images, abs=2)
+    assert record.normal == generated.normal == ("0", "1")
+    assert (record.case, generated.case) == ("normal: 0 + 1, novel: 8", "normal: 0 + 1, novel: generated")
+
+
+def test_a_case_says_what_is_novel_where_that_is_a_part_of_the_rest(tmp_path):
+    whole = run(job(cases=(("one_vs_rest", ()),)), tmp_path)[0]
+    part, one = run(job(cases=(("one_vs_rest", ("0", "9")), ("one_vs_rest", ("9",)))), tmp_path)
+    named = run(job(cases=(("one_vs_rest", tuple("012345679")),)), tmp_path)[0]
+    assert [r.case for r in (whole, part, one, named)] == ["normal: 8", "normal: 8, novel: 0 + 9", "novel: 9", "normal: 8"]
+    assert [r.part_of_rest for r in (whole, part, one, named)] == [False, True, True, False]
+    assert named == whole  # it was done already
+
+
+def test_changed_settings_and_data_options_are_runs_of_their_own(tmp_path):
+    small = {"options": {"size": 16}, "data_note": "size=16"}
+    jobs = [job(), job(changes={"floor": 2.0}, variant="floor=2"), job(**small)]
+    records = run_jobs(jobs, tmp_path, device="cpu", progress=False)
+    assert load_results(tmp_path) == records
+    assert [r.dataset for r in records[::2]] == ["digits", "digits", "digits (size=16)"]
+    assert records == [r for j in jobs for r in run(j, tmp_path)]  # none has replaced another
+    assert len({j.name for j in jobs}) == 3
+    of_record = job(dataset="digits (size=16)")  # as the explorers look for a record's detector
+    assert of_record.name == jobs[2].name
+    X = np.zeros((1, 1, 16, 16), np.uint8)
+    assert len(load_detector(tmp_path / "detectors" / of_record.name).novelty_score(X)) == 1
+
+
+def test_names_of_jobs():
+    """Those of plain jobs stand in stored results; settings that differ late, and many classes, still give different ones."""
+    assert job(variant="patches of twice the size, more or less").name == "digits-8-pixel_zscore-patches_of_twice_the_siz-seed0"
+    assert job(normal=("0", "a/b")).name == "digits-0-a_b-pixel_zscore-seed0"
+    late = [job(variant=settings_text({"epochs_autoencoder": 5, "warmup": w})).name for w in (1, -1, 2)]
+    assert len(set(late)) == 3
+    many = [job(normal=tuple(f"class {'ü' * 20} {n:03}" for n in range(40)), seed=seed).name for seed in (0, 1)]
+    assert many[0] != many[1]
+    assert all(len(name.encode()) < 230 for name in many)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"method": "tent"}, "There is no method 'tent'"),
+        ({"changes": {"flor": 1}}, "no setting 'flor'"),
+        ({"changes": {"floor": "x"}}, "floor of pixel_zscore cannot be 'x'"),
+        ({"options": {"seed": 1}}, "the run's own seed"),
+    ],
+)
+def test_a_job_that_cannot_work_is_refused_before_anything_runs(values, words):
+    with pytest.raises(SettingsError, match=words):
+        job(**values)
 
 
 def test_measured_sees_memory_and_time():
@@ -240,3 +305,12 @@ def test_generated_ood_trains_on_the_same_images_where_patients_hold_both_kinds(
     tested = set(generated.test_table["group"])
     assert tested == set(one.test_table["group"][one.y_test == 0])
     assert len(generated.y_test) == 2 * (one.y_test == 0).sum()
+
+
+def test_generated_ood_trains_on_what_rest_vs_one_trains_on_where_patients_hold_both_kinds():
+    table = pd.DataFrame({"id": [str(i) for i in range(120)], "label": ["n", "m", "o"] * 40, "group": [f"p{i % 25}" for i in range(120)]})
+    dataset = ImageDataset("mixed", blobs(120), table, normal="n")
+    both = Job(method="statistic", dataset="mixed", normal=("m", "n"), cases=(("rest_vs_one", ("o",)), ("generated_ood", ())), seed=0)
+    rest, generated = build_setups(both, dataset)
+    np.testing.assert_array_equal(rest.X_train, generated.X_train)
+    assert set(dataset.labels[rest.split.train]) == {"m", "n"}

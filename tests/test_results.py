@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from novkit import provenance as provenance_module
 from novkit.errors import DataError, NovkitError, StoredFileError
@@ -30,6 +32,7 @@ from novkit.results import (
     summary,
     to_frame,
 )
+from novkit.widgets.stored import _job
 
 BASE = {
     "method": "tend",
@@ -164,6 +167,7 @@ def test_a_writer_that_dies_leaves_the_old_file(tmp_path, monkeypatch):
         ({"novel": "glioma"}, "'novel'.*list"),
         ({"novel": []}, "'novel'"),
         ({"synthetic": 1}, "'synthetic'.*true or false"),
+        ({"part_of_rest": "no"}, "'part_of_rest'.*true or false"),
         ({"seconds_fit": -1}, "'seconds_fit'"),
         ({"settings": [1]}, "'settings'"),
         ({"device": ""}, "'device'"),
@@ -262,7 +266,65 @@ def test_tables(tmp_path):
     assert over[(over.method == "tend") & (over.setup == "one_vs_rest")].iloc[0].n_runs == 4
     assert len(summary([])) == 0
     assert record(method="vae", variant="z = 8").display_name == "VAE (z = 8)"
-    assert record(dataset="digits", normal=("3",), novel=("1", "2")).case == "normal: 3"
+
+
+@pytest.mark.parametrize(
+    ("changes", "case"),
+    [
+        ({"novel": ("1", "2")}, "normal: 3"),
+        ({"novel": ("1", "2"), "part_of_rest": True}, "normal: 3, novel: 1 + 2"),
+        ({"novel": ("1",)}, "novel: 1"),
+        ({"novel": ("1",), "part_of_rest": True}, "novel: 1"),
+        ({"normal": ("3", "4"), "novel": ("1",), "part_of_rest": True}, "normal: 3 + 4, novel: 1"),
+        ({"normal": ("3", "4"), "novel": ("1", "2"), "part_of_rest": True}, "normal: 3 + 4, novel: 1 + 2"),
+        ({"normal": ("3", "4", "5"), "novel": ("1", "2")}, "novel: 1 + 2"),
+        ({"normal": ("3", "4"), "novel": ("1",), "setup": "rest_vs_one"}, "novel: 1"),
+        ({"novel": ("swirl", "pinch"), "setup": "generated_ood"}, "novel: generated"),
+        ({"normal": ("3", "4"), "novel": ("swirl", "pinch"), "setup": "generated_ood"}, "normal: 3 + 4, novel: generated"),
+    ],
+)
+def test_a_case_says_what_tells_it_from_others(changes, case):
+    made = record(**{"dataset": "digits", "normal": ("3",)} | changes)
+    assert made.case == case
+    assert made.run == dataclasses.replace(made, part_of_rest=False).run  # a run is the same whatever its case is called
+
+
+STORED = sorted((Path(__file__).parent.parent / "results").glob("*/results.json"))
+
+
+@pytest.mark.parametrize("file", STORED, ids=lambda file: file.parent.name)
+def test_stored_runs_keep_their_names_and_cases(file):
+    """The names of their files hold the run's name; the cases are those of the first release's tables."""
+    records = load_results(file)
+    for stored in records:
+        name = stored.scores.removeprefix("scores/")
+        assert name[: name.rindex("-")] == stored.run
+        if stored.setup == "generated_ood":
+            assert stored.case == "novel: generated"
+        elif stored.dataset == "digits" or (stored.setup == "one_vs_rest" and stored.dataset == "kermany_chest_xray"):
+            assert stored.case == f"normal: {stored.normal[0]}"
+        else:
+            assert stored.case == f"novel: {stored.novel[0]}"
+    trained = {job.name for job in map(_job, records)}
+    assert {folder.name for folder in (file.parent / "detectors").glob("*")} <= trained
+
+
+def test_a_method_is_compared_with_the_others_by_family():
+    """Each column is another method, and its numbers are those of the stored scores."""
+    reference = Path(__file__).parent.parent / "results" / "reference"
+    words = ["--method", "tend", "--dataset", "skin", "--case", "novel: generated"]
+    script = [sys.executable, str(reference.parent / "compare.py"), str(reference), *words]
+    lines = subprocess.run(script, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("AUROC by family"))
+    assert lines[start].endswith(": TEND, Patch-GAN, Autoencoder")
+    family, *numbers = next(line for line in lines[start:] if line.startswith("swirl")).split()
+    records = [r for r in load_results(reference) if r.dataset == "skin" and r.setup == "generated_ood"]
+    for method, number in zip(("tend", "patchgan", "autoencoder"), numbers, strict=True):
+        found = []
+        for run in (load_scores(reference, r) for r in records if r.method == method):
+            kept = (run.label == 0) | (run.condition == family)
+            found.append(roc_auc_score(run.label[kept], run.score[kept]))
+        assert float(number) == pytest.approx(np.mean(found), abs=5.1e-4)
 
 
 def test_auroc_intervals_come_from_the_scores(tmp_path):

@@ -78,8 +78,8 @@ class Setup:
         return np.asarray(self.dataset.images[indices])
 
 
-def one_vs_rest(dataset: ImageDataset, normal: str, *, seed: int, novel: str | Sequence[str] | None = None) -> Setup:
-    """One class is normal; the classes `novel` (default: all others) are novel.
+def one_vs_rest(dataset: ImageDataset, normal: str | Sequence[str], *, seed: int, novel: str | Sequence[str] | None = None) -> Setup:
+    """One class is normal, or several are; the classes `novel` (default: all others) are novel.
 
     Raises DataError for an unknown class, and where the groups are too few to split.
 
@@ -90,16 +90,16 @@ def one_vs_rest(dataset: ImageDataset, normal: str, *, seed: int, novel: str | S
     >>> (setup.y_test == 0).sum(), (setup.y_test == 1).sum()  # further zeros, and all eights
     (np.int64(36), np.int64(174))
     """
-    (normal,) = as_labels([normal])
-    check_labels(dataset, [normal])
-    return _setup("one_vs_rest", dataset, (normal,), _others(dataset, (normal,)) if novel is None else as_labels(novel), seed)
+    names = as_labels(normal)
+    check_labels(dataset, names)
+    return _setup("one_vs_rest", dataset, names, other_labels(dataset, names) if novel is None else as_labels(novel), seed)
 
 
 def rest_vs_one(dataset: ImageDataset, novel: str, *, seed: int) -> Setup:
     """One class is novel, all others are normal: the rare disease. Raises as `one_vs_rest`."""
     (novel,) = as_labels([novel])
     check_labels(dataset, [novel])
-    return _setup("rest_vs_one", dataset, _others(dataset, (novel,)), (novel,), seed)
+    return _setup("rest_vs_one", dataset, other_labels(dataset, (novel,)), (novel,), seed)
 
 
 def generated_ood(dataset: ImageDataset, normal: str | Sequence[str], *, seed: int, beside: str | Sequence[str] = ()) -> Setup:
@@ -155,14 +155,15 @@ def generated_ood(dataset: ImageDataset, normal: str | Sequence[str], *, seed: i
     return Setup("generated_ood", combined, names, used, Split(train, calibration, threshold, tested))
 
 
+def other_labels(dataset: ImageDataset, labels: Sequence[str]) -> tuple[str, ...]:
+    """The classes of a data set that are not among `labels`, sorted."""
+    return tuple(sorted(set(dataset.table["label"].astype(str)) - set(labels)))
+
+
 def _setup(kind: str, dataset: ImageDataset, normal: tuple[str, ...], novel: tuple[str, ...], seed: int) -> Setup:
     if not normal or not novel:
         raise DataError(f"Data set {dataset.name} has a single class: novelty needs a normal and a novel one.")
     return Setup(kind, dataset, normal, novel, split_by_group(dataset, normal, novel, seed=seed))
-
-
-def _others(dataset: ImageDataset, labels: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(set(dataset.table["label"].astype(str)) - set(labels)))
 
 
 def _quantised(images: Tensor, dtype: np.dtype) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from novkit.baselines import OracleStatistic
 from novkit.data.dataset import ImageDataset
-from novkit.data.setups import Setup
+from novkit.data.setups import Setup, other_labels
 from novkit.detector import Detector
 from novkit.distortions.unseen import UNSEEN
 from novkit.evaluation import image_metrics, pixel_metrics
@@ -105,11 +105,12 @@ def _blank_records(job: Job, dataset: ImageDataset, detector: Detector) -> list[
         **provenance(detector.device),
     }
     ways = [(job.variant, detector.settings), *((name, replace(detector.settings, **changes)) for name, changes in job.rescored)]
-    rest = tuple(sorted(set(map(str, dataset.labels)) - set(job.normal)))
+    rest = other_labels(dataset, job.normal)
     return [
         Record(
             setup=kind,
             novel=novel or (tuple(UNSEEN) if kind == "generated_ood" else rest),
+            part_of_rest=kind == "one_vs_rest" and bool(novel) and not set(rest) <= set(novel),
             variant=variant,
             settings=asdict(settings),
             **unmeasured,

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from novkit.experiments.jobs import Job
+from novkit.data.setups import other_labels
+from novkit.data.splits import check_labels
+from novkit.experiments.jobs import Job, load_for
 from novkit.seeding import RESERVED_SEEDS
 
 COSTLIEST = ("patchgan", "alocc", "tend", "autoencoder", "vae", "patch_knn", "deep_svdd", "ocsvm")
@@ -73,11 +75,20 @@ def reproduction_on(
     seeds: Sequence[int] = RESERVED_SEEDS[:1],
     methods: Sequence[str] = REPRODUCED,
     options: dict[str, Any] | None = None,
+    data_note: str = "",
 ) -> list[Job]:
-    """The same on one's own images: one-vs-rest on the named classes, and generated OOD."""
-    cases = (("one_vs_rest", tuple(novel)), ("generated_ood", ()))
-    return [
-        Job(method=m, dataset=str(path), normal=tuple(normal), cases=cases, seed=s, profile=profile, options=dict(options or {}))
-        for s in seeds
-        for m in methods
-    ]
+    """The same on one's own images: the classes `novel` against the classes `normal`, and generated OOD.
+
+    Without normal classes all classes but the novel ones are normal, for which the data are loaded: with one novel class that is
+    rest-vs-one, else one-vs-rest, as it is with normal classes. options, data_note: as in Job.
+    Raises DataError for a novel class that is not there.
+    """
+    common: dict[str, Any] = {"dataset": str(path), "profile": profile, "options": dict(options or {}), "data_note": data_note}
+    kind = "one_vs_rest"
+    if not normal:
+        kind = "rest_vs_one" if len(novel) == 1 else kind
+        dataset = load_for(Job(method=methods[0], normal=(), cases=(), seed=seeds[0], **common))
+        check_labels(dataset, novel)
+        normal = other_labels(dataset, novel)
+    cases = ((kind, tuple(novel)), ("generated_ood", ()))
+    return [Job(method=m, normal=tuple(normal), cases=cases, seed=s, **common) for s in seeds for m in methods]

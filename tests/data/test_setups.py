@@ -44,6 +44,17 @@ def test_one_vs_some(data):
     assert set(setup.test_table["label"]) == {"healthy", "severe"}
 
 
+def test_several_against_one_train_on_all_of_them(data):
+    setup = one_vs_rest(data, ("healthy", "mild"), seed=0)
+    assert (setup.normal, setup.novel) == (("healthy", "mild"), ("severe",))
+    assert Counter(data.labels[setup.split.train]) == {"healthy": 24, "mild": 24}
+    assert np.array_equal(setup.y_test, setup.test_table["label"] == "severe")
+    alone, named = one_vs_rest(data, "healthy", seed=3), one_vs_rest(data, ["healthy"], seed=3)
+    assert np.array_equal(alone.split.test, named.split.test)
+    with pytest.raises(DataError, match="'ill'"):
+        one_vs_rest(data, ("healthy", "ill"), seed=0)
+
+
 def test_rest_vs_one(data):
     setup = rest_vs_one(data, "severe", seed=0)
     assert (setup.normal, setup.novel) == (("healthy", "mild"), ("severe",))
