@@ -65,11 +65,38 @@ def tiffs() -> list[bytes]:
     ]
 
 
-def pictures() -> list[bytes]:
+def bmps() -> list[bytes]:
     grey, colour = Image.fromarray(_grey(0, (24, 32))), Image.fromarray(_grey(1, (24, 32, 3)))
-    moving = _picture(grey, "GIF", save_all=True, append_images=[Image.fromarray(_grey(3, (24, 32)))])
-    return [_picture(grey, "BMP"), _picture(colour, "BMP"), moving, _picture(colour, "WEBP"), _picture(colour, "WEBP", lossless=True),
-            _picture(colour, "PPM"), _picture(colour, "JPEG2000")]  # fmt: skip
+    head = b"BM" + struct.pack("<IHHI", 0, 0, 0, 62) + struct.pack("<IiiHHIIiiII", 40, 4, 3, 1, 8, 1, 0, 0, 0, 2, 0)
+    runs = head + bytes(4) + b"\xff" * 4 + b"\4\1\0\0" + b"\0\4\1\0\1\0\0\0" + b"\2\0\2\1\0\1"  # each row a run, as it is, and two runs
+    return [_picture(image, "BMP") for image in (grey, colour, colour.quantize(8), grey.convert("1"), colour.convert("RGBA"))] + [runs]
+
+
+def gifs() -> list[bytes]:
+    grey, colour, other = (Image.fromarray(_grey(seed, (24, 32, 3)[: 2 + seed % 2])) for seed in (0, 1, 2))
+    moving = _picture(grey, "GIF", save_all=True, append_images=[other])
+    return [_picture(grey, "GIF"), moving, _picture(colour.quantize(8), "GIF", transparency=3, interlace=True)]
+
+
+def webps() -> list[bytes]:
+    colour, clear = Image.fromarray(_grey(1, (24, 32, 3))), Image.fromarray(_grey(2, (24, 32, 4)))
+    moving = _picture(colour, "WEBP", save_all=True, append_images=[clear], duration=40)
+    return [_picture(colour, "WEBP"), _picture(colour, "WEBP", lossless=True), _picture(clear, "WEBP"), moving]
+
+
+def ppms() -> list[bytes]:
+    grey, colour, wide = _grey(0, (24, 32)), _grey(1, (24, 32, 3)), _grey(2, (24, 32), np.uint16)
+    modes = [Image.fromarray(grey), Image.fromarray(colour), Image.fromarray(wide), Image.fromarray(grey).convert("1")]
+    words = [f"P2\n32 24\n255\n{' '.join(map(str, grey.ravel()))}\n", f"P3 32 24 255 {' '.join(map(str, colour.ravel()))}\n"]
+    real = b"Pf\n32 24\n-1.0\n" + grey.astype("<f4").tobytes()
+    return [*(_picture(image, "PPM") for image in modes), *(text.encode() for text in words), b"P1 4 2\n1 0 1 0 0 1 0 1\n", real]
+
+
+def jpeg2000s() -> list[bytes]:
+    grey, colour, wide = _grey(0, (24, 32)), _grey(1, (24, 32, 3)), _grey(2, (24, 32), np.uint16)
+    made = [_picture(Image.fromarray(array), "JPEG2000") for array in (grey, colour, wide)]
+    made += [_picture(Image.fromarray(colour), "JPEG2000", irreversible=True, tile_size=(16, 16), quality_layers=[20, 5])]
+    return [*made, _picture(Image.fromarray(grey), "JPEG2000", no_jp2=True)]
 
 
 def _dicom(made: pydicom.Dataset) -> bytes:
@@ -226,7 +253,11 @@ def hostile(kind: str, index: int) -> bytes:
 
 
 KINDS: dict[str, Callable[[], list[bytes]]] = {
-    "png": pngs, "jpeg": jpegs, "tiff": tiffs, "picture": pictures, "dicom": dicoms, "nifti": niftis, "nifti_gz": niftis,
+    "png": pngs, "jpeg": jpegs, "tiff": tiffs, "bmp": bmps, "gif": gifs, "webp": webps, "ppm": ppms,
+    "jpeg2000": jpeg2000s, "dicom": dicoms, "nifti": niftis, "nifti_gz": niftis,
     "medmnist": medmnists, "scores": scores, "idx": idx_files, "zip": zips, "tar": tars, "tar_gz": tars, "labels": labels,
 }  # fmt: skip
-SUFFIX = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "picture": ".bmp", "dicom": ".dcm", "nifti": ".nii", "nifti_gz": ".nii.gz"}
+SUFFIX = {
+    "png": ".png", "jpeg": ".jpg", "tiff": ".tif", "bmp": ".bmp", "gif": ".gif", "webp": ".webp", "ppm": ".ppm", "jpeg2000": ".jp2",
+    "dicom": ".dcm", "nifti": ".nii", "nifti_gz": ".nii.gz",
+}  # fmt: skip

@@ -228,7 +228,8 @@ def sources() -> dict[str, NotebookNode]:
 
 
 READERS: dict[str, Callable[[str, int, Path], Call]] = {
-    "png": image, "jpeg": image, "tiff": image, "picture": image, "dicom": dicom, "nifti": nifti, "nifti_gz": nifti, "medmnist": medmnist,
+    "png": image, "jpeg": image, "tiff": image, "bmp": image, "gif": image, "webp": image, "ppm": image, "jpeg2000": image,
+    "dicom": dicom, "nifti": nifti, "nifti_gz": nifti, "medmnist": medmnist,
     "idx": idx, "cifar": cifar, "zip": archive, "tar": archive, "tar_gz": archive, "labels": labels, "tables": tables,
     "handed_in": handed_in,
 }  # fmt: skip

@@ -28,6 +28,7 @@ from tests import hostile_files
 from tests.conftest import blobs
 from tests.hostile_damage import damaged, hostile_text
 from tests.hostile_readers import is_dataset
+from tests.test_properties import METHODS, TINY
 
 Call = Callable[[], object]
 _sound: dict[str, Path] = {}
@@ -40,10 +41,10 @@ def prepare(folder: Path) -> None:
     _explored(_sound["explored"])
     _checkpoints().write(_checkpoint(0))
     _checkpoints().write(_checkpoint(1))
-    for method in ("autoencoder", "pixel_zscore", "statistic"):
-        changes = {"autoencoder": {"width": 2, "latent": 2, "epochs": 1, "least_steps": 1}}.get(method, {})
-        detector = make_detector(method, changes=changes, device="cpu", progress=False)
-        detector.fit(blobs(12, size=16), blobs(6, size=16, seed=1)).save(_sound["detector"] / method)
+    for method in METHODS:
+        detector = make_detector(method, changes=TINY.get(method, {}), device="cpu", progress=False)
+        detector.fit(blobs(24, size=16), blobs(8, size=16, seed=1), X_threshold=blobs(8, size=16, seed=2))
+        detector.save(_sound["detector"] / method)
     frame = pd.DataFrame(
         {"id": list("abc"), "label": ["x", "x", "y"], "group": list("abc"), "path": "", "age": [1, 2, 3], "part": [True] * 3}
     )
@@ -180,7 +181,7 @@ def _image() -> np.ndarray:
 
 
 def detector(kind: str, index: int, room: Path) -> Call:
-    folder = _copied("detector", room, ("autoencoder", "pixel_zscore", "statistic")[index % 3])
+    folder = _copied("detector", room, METHODS[index % len(METHODS)])
     _damage_one(folder, np.random.default_rng([index, 4]))
 
     def read() -> None:
@@ -188,6 +189,8 @@ def detector(kind: str, index: int, room: Path) -> Call:
         if found.image_shape_ == (1, 16, 16):
             assert np.isfinite(found.novelty_score(_image())).all()
             assert found.predict(_image()).shape == (2,)
+            if found.has_map:
+                assert found.novelty_map(_image()).shape == (2, 16, 16)
 
     return read
 

@@ -3,11 +3,16 @@
 A worker with limits reads them (tests/hostile_worker.py); how they are damaged is told in tests/hostile_damage.py.
 """
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from novkit.data.reading import PICTURES, read_image
+from novkit.errors import DataError
+from tests import hostile_files
 from tests.campaign import record
 from tests.drawn import counts
 from tests.hostile_worker import MEMORY, SECONDS, Worker
@@ -15,7 +20,8 @@ from tests.hostile_worker import MEMORY, SECONDS, Worker
 pytestmark = pytest.mark.slow
 
 ELSEWHERE = {
-    "png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "picture": "BMP, GIF, WebP, PPM and JPEG 2000", "dicom": "DICOM", "nifti": "NIfTI",
+    "png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "bmp": "BMP", "gif": "GIF", "webp": "WebP", "ppm": "PPM and PGM", "jpeg2000": "JPEG 2000",
+    "dicom": "DICOM", "nifti": "NIfTI",
     "nifti_gz": "NIfTI, gzipped", "medmnist": "MedMNIST's .npz", "idx": "MNIST's IDX, gzipped",
     "cifar": "CIFAR-10's binary batches", "zip": "zip", "tar": "tar", "tar_gz": "tar, gzipped",
     "labels": "labels.csv", "tables": "tables of public sets (CSV and JSON)",
@@ -71,6 +77,19 @@ def test_so_is_a_changed_file_of_novkits_own(own, kind, examples):
 @pytest.mark.timeout(7200)
 def test_so_is_a_changed_results_folder_that_is_reported_and_explored(own, examples):
     holds(own, "report", "results folders (JSON and .npz), reported and explored", examples)
+
+
+def test_every_format_of_pictures_that_is_read_is_among_them():
+    kinds = set(hostile_files.SUFFIX) - {"dicom", "nifti", "nifti_gz"}
+    assert {Image.open(io.BytesIO(content)).format for kind in kinds for content in hostile_files.valid(kind)} == {*PICTURES, "MPO"}
+    assert kinds <= set(ELSEWHERE)
+
+
+@pytest.mark.parametrize("kind", ["TGA", "PCX", "SGI", "DIB", "ICO", "ICNS", "EPS", "PDF", "DDS"])
+def test_other_formats_are_refused_whatever_their_names(tmp_path, kind):
+    Image.new("RGB", (32, 32)).save(tmp_path / "x.png", kind)
+    with pytest.raises(DataError, match=r"x\.png cannot be read as an image"):
+        read_image(tmp_path / "x.png")
 
 
 # ---- what the watch is worth -----------------------------------------------------------------------------------------------
