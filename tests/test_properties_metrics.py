@@ -113,9 +113,17 @@ def test_a_distorted_image_is_an_image(name, examples):
         torch.testing.assert_close(made, DISTORTIONS[name](images, torch_generator(seed)), rtol=0, atol=0)
 
 
+def can_be_set_up(rows: list[tuple[str, str]], kind: Callable) -> bool:
+    """Normal images of four groups, one for each part; and novel ones, where they are not made from the normal ones."""
+    is_normal = [(label == "a") != (kind is rest_vs_one) for label, _ in rows]
+    groups = {group for (_, group), normal in zip(rows, is_normal, strict=True) if normal}
+    named = kind is generated_ood or "a" in {label for label, _ in rows}
+    return named and len(groups) >= 4 and (kind is generated_ood or not all(is_normal))
+
+
 @counts(60, 2000)
 def test_any_table_of_labels_gives_a_setup_or_a_sentence(examples):
-    """Empty sets, a single class, few groups."""
+    """Empty sets, a single class, few groups: a set-up wherever there can be one."""
     made: Counter[str] = Counter()
     row = st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(list("ghijkl")))
 
@@ -129,7 +137,9 @@ def test_any_table_of_labels_gives_a_setup_or_a_sentence(examples):
         try:
             setup = kind(ImageDataset("made", images, table), "a", seed=0)
         except DataError:
+            assert not can_be_set_up(rows, kind)
             return
+        assert can_be_set_up(rows, kind)
         made[setup.kind] += 1
         parts = (setup.split.train, setup.split.calibration, setup.split.threshold, setup.split.test)
         seen = [set(setup.dataset.groups[part]) for part in parts]
