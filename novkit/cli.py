@@ -155,7 +155,7 @@ def ablate(
     device: Device = "auto",
     workers: Workers = None,
 ) -> None:
-    """Change one choice of a method at a time and measure what it is worth. What is done already is skipped."""
+    """Change one choice of a method at a time and measure what it is worth. Finished runs are skipped."""
     from novkit.experiments.ablation import ablation_jobs
     from novkit.experiments.running import run_jobs
     from novkit.report.ablation import ablation_markdown, write_ablation

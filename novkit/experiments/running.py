@@ -36,7 +36,7 @@ def run_jobs(
     """Run every job whose records are not in `folder` yet; returns all records of these jobs. Killed runs resume.
 
     workers: processes that share the jobs on a CPU, each computing on one thread, so that results do not depend on the number of cores
-    and small networks do not wait for each other's threads; None: one a core. 1 runs the jobs here, one after the other, as does
+    and small networks do not wait for each other's threads; None: one per core. 1 runs the jobs here, one after the other, as does
     every other device.
     A second call on the same folder, from another process, says so and waits.
     Raises TrainingError where a training failed, once all others are done, and where a worker died; what was done stays.
