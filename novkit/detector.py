@@ -47,6 +47,15 @@ def _no_larger_than(limit: int, folder: Path) -> Iterator[None]:
         handle.remove()
 
 
+def _numbers(values: Any) -> Iterator[float]:
+    """Every number in what JSON holds."""
+    if isinstance(values, int | float):
+        yield values
+    elif isinstance(values, dict | list):
+        for value in values.values() if isinstance(values, dict) else values:
+            yield from _numbers(value)
+
+
 class Presets:
     """Base of every method's settings: both presets are the defaults unless a method says otherwise."""
 
@@ -160,7 +169,8 @@ class Detector(OutlierMixin, BaseEstimator):
         that are not finite. What else takes X raises the first two as well.
         """
         images = self._checked(X)
-        found = retried(lambda: self._components(images))
+        with np.errstate(all="ignore"):  # what is not finite is an error below, not a warning
+            found = retried(lambda: self._components(images))
         if not np.isfinite(found["score"]).all():
             raise TrainingError(f"{self.method} gives scores that are NaN or infinite: fit it again.")
         return found
@@ -242,6 +252,8 @@ class Detector(OutlierMixin, BaseEstimator):
             lists = {name: tuple(value) if isinstance(value, list) else value for name, value in meta["settings"].items()}
             detector = kind(kind.Settings(**lists), seed=meta["seed"], device=device, false_positive_rate=meta["false_positive_rate"])
             detector.settings_ = detector.settings
+            if not all(-(2**63) <= number < 2**63 for number in _numbers(meta["settings"])):  # nor NaN
+                raise StoredFileError(f"The saved detector {folder} has settings beyond all measure: fit and save it again.")
             channels, height, width = (int(side) for side in meta["image_shape"])
             if min(channels, height, width) < 1:
                 raise StoredFileError(f"The saved detector {folder} says it was fitted on images without pixels: fit and save it again.")
@@ -255,6 +267,8 @@ class Detector(OutlierMixin, BaseEstimator):
                 raise StoredFileError(f"The saved detector {folder} holds NaN or infinity: fit and save it again.")
             with _no_larger_than(4 * sum(tensor.numel() for tensor in tensors.values()) + 10**6, folder):
                 detector._restore(tensors, meta["extra"])
+            if detector._tensors()[0].keys() != tensors.keys():
+                raise StoredFileError(f"The saved detector {folder} lacks some of its numbers, or has others: fit and save it again.")
         except NovkitError:
             raise
         except Exception as error:  # safetensors, torch and JSON each have errors of their own for a damaged file

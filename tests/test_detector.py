@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from novkit.detector import REGISTRY, Detector
 from novkit.errors import DataError, NotFittedError, NovkitError, StoredFileError, TrainingError
@@ -150,7 +150,7 @@ def test_saving_replaces_whole_and_pickles_nothing(tmp_path):
 def test_unknown_methods_settings_and_missing_maps():
     with pytest.raises(NovkitError, match="There is no method 'tent': choose one of"):
         make_detector("tent")
-    with pytest.raises(NovkitError, match="do not fit"):
+    with pytest.raises(NovkitError, match="tend has no setting 'radiuss'"):
         make_detector("tend", changes={"radiuss": 3})
     with pytest.raises(NovkitError, match="There is no profile"):
         make_detector("tend", "slow")
@@ -158,3 +158,24 @@ def test_unknown_methods_settings_and_missing_maps():
     detector.has_map = False
     with pytest.raises(NovkitError, match="no novelty map"):
         detector.novelty_map(blobs(2))
+
+
+@pytest.mark.parametrize("change", [{"beta": 10**400}, {"noise": 2**70}])
+def test_settings_that_no_number_holds_are_refused(tmp_path, change):
+    detector = make_detector("vae", changes={"epochs": 1, "width": 2, "latent": 2}, device="cpu", progress=False)
+    detector.fit(blobs(16, size=16), blobs(4, size=16, seed=1)).save(tmp_path / "vae")
+    meta = json.loads((tmp_path / "vae" / "detector.json").read_text())
+    meta["settings"] |= change
+    (tmp_path / "vae" / "detector.json").write_text(json.dumps(meta))
+    with pytest.raises(StoredFileError, match=r"beyond all measure|is damaged"):
+        Detector.load(tmp_path / "vae")
+
+
+def test_weights_that_are_missing_are_told_on_loading(tmp_path):
+    detector = make_detector("ocsvm", changes={"features": "pca", "latent": 4}, device="cpu", progress=False)
+    detector.fit(blobs(16, size=16), blobs(4, size=16, seed=1)).save(tmp_path / "svm")
+    weights = load_file(tmp_path / "svm" / "weights.safetensors")
+    del weights["kept_"]
+    save_file(weights, tmp_path / "svm" / "weights.safetensors")
+    with pytest.raises(StoredFileError):
+        Detector.load(tmp_path / "svm")

@@ -84,7 +84,7 @@ def outlived(workers: list[int], seconds: float = 60) -> list[int]:
     ("what", "number", "to_a_worker", "code", "says"),
     [
         ("SIGKILL to the run", signal.SIGKILL, False, -signal.SIGKILL, ""),
-        ("Ctrl-C", signal.SIGINT, False, 130, "Stopped; the same command goes on from the last checkpoint."),
+        ("Ctrl-C", signal.SIGINT, False, 130, "Stopped. Run the same command again to continue from the last checkpoint."),
         ("SIGKILL to a worker", signal.SIGKILL, True, 1, "Error: A worker died"),
     ],
     ids=["run killed", "run interrupted", "worker killed"],

@@ -175,7 +175,7 @@ def templates(value: object) -> Iterator[str]:
             yield from templates(part)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FIGURES if kind not in ("explorer", "readers")])
+@pytest.mark.parametrize("kind", FIGURES)
 def test_no_name_takes_a_value_into_what_is_said_on_hovering(kind):
     """In a hovertemplate plotly puts a value in the place of %{x}: as many such places whatever things are called."""
 

@@ -40,6 +40,9 @@ class OcsvmSettings(AutoencoderSettings):
             raise SettingsError(f"nu is {self.nu}: choose a share between 0 and 1.")
 
 
+_ALL_ALIKE = "ocsvm finds the same features in every image it learns from: give images that differ."
+
+
 class Ocsvm(Detector):
     """score(x) = −log Σ_i α_i exp(−γ ‖f(x) − f_i‖²) over the support vectors f_i, f(x) standardised features, γ = 1/(d·var f) ("scale").
 
@@ -64,7 +67,7 @@ class Ocsvm(Detector):
         spread = features.std(axis=0)
         self.kept_ = np.flatnonzero(spread > s.whiten_floor * spread.max())
         if len(self.kept_) == 0:
-            raise TrainingError("ocsvm finds the same features in every image it learns from: give images that differ.")
+            raise TrainingError(_ALL_ALIKE)
         scaler = StandardScaler().fit(features[:, self.kept_])
         self.mean_, self.scale_ = scaler.mean_, scaler.scale_
         svm = OneClassSVM(kernel="rbf", nu=s.nu, gamma="scale").fit(scaler.transform(features[:, self.kept_]))
@@ -76,6 +79,8 @@ class Ocsvm(Detector):
         components = min(self.settings_.latent, len(pixels) - 1, pixels.shape[1])  # no more directions than images
         if components < 1:
             raise DataError("ocsvm got one image to learn from: its principal components need at least two.")
+        if (pixels == pixels[0]).all():
+            raise TrainingError(_ALL_ALIKE)
         pca = PCA(components, svd_solver="randomized", random_state=seed_for(self.seed, "pca") % 2**32).fit(pixels)
         self.pca_mean_, self.pca_components_ = pca.mean_, pca.components_
 

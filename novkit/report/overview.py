@@ -96,8 +96,13 @@ class _Report:
 
     def _lede(self) -> str:
         if not self.findings:
-            n = len(self.records)
-            return f'<p class="lede">{n} run{"s" * (n != 1)} of baseline methods; neither paper\'s method has been run yet.</p>'
+            n, varied = len(self.records), any(r.method in PAPERS for r in self.records)
+            what = (
+                "no paper's method has been run as it is, but with changed settings"
+                if varied
+                else "neither paper's method has been run yet"
+            )
+            return f'<p class="lede">{n} run{"s" * (n != 1)}{"" if varied else " of baseline methods"}; {what}.</p>'
         first = self.findings[0]
         text = (
             f"On {place_text(first.dataset, first.setup)}, {METHODS[first.method]} reaches AUROC <b>{first.auroc.value:.3f}</b> "

@@ -1,5 +1,6 @@
 """Small pieces of the report: numbers, intervals, tables as HTML. All text from the data is escaped here or by the page."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -64,11 +65,21 @@ def command_text(records: Sequence[Record]) -> str:
         return f"novkit ablate {methods[0]} --seeds {seeds} --images {made}"
     chosen = [] if set(methods) == set(REPRODUCED) else [f"--method {m}" for m in methods]
     words = ["novkit reproduce", f"--profile {profile}", f"--seeds {seeds}", *chosen]
+    words += [
+        f"--setting {_quoted(change)}" for variant in sorted(variants) for change in _CHANGE.split(variant) if re.match(r"\w+=", change)
+    ]
     if not datasets <= set(EMBEDDED):
-        normal = dict.fromkeys(name for r in records for name in r.normal)
+        notes = {found[1] for name in datasets if (found := re.search(r" \((\w+=.*)\)$", name))}
+        words += [f"--option {_quoted(change)}" for note in sorted(notes) for change in _CHANGE.split(note)]
+        resting = {r.setup for r in records} - {"generated_ood"} == {"rest_vs_one"}  # every class but the novel one is normal
+        normal = dict.fromkeys(name for r in records for name in r.normal if not resting)
         novel = dict.fromkeys(name for r in records for name in r.novel if r.setup != "generated_ood")
         words += ["--data FOLDER", *(f"--normal {_quoted(name)}" for name in normal), *(f"--novel {_quoted(name)}" for name in novel)]
     return " ".join(words)
+
+
+_CHANGE = re.compile(r", (?=\w+=)")
+"""Between changed settings in a variant or a data set's name: "epochs=3, lr=0.01"."""
 
 
 def _quoted(name: str) -> str:

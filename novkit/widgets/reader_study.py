@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from novkit.errors import DataError
 from novkit.evaluation import Interval, auroc, roc
-from novkit.figures.style import GRID, INK, finish, method_look, method_name
+from novkit.figures.style import GRID, INK, finish, in_template, method_look, method_name
 from novkit.seeding import numpy_generator
 from novkit.widgets.thumbnails import png_of
 
@@ -158,7 +158,7 @@ def readers_on_roc(
                 marker={"color": colour, "symbol": symbol, "size": 13, "line": {"color": INK, "width": 1}},
                 error_x=_bar(1 - specificity.value, 1 - specificity.high, 1 - specificity.low, colour),
                 error_y=_bar(sensitivity.value, sensitivity.low, sensitivity.high, colour),
-                hovertemplate=f"{name}<br>sensitivity %{{y:.2f}}<br>specificity {specificity.value:.2f}<extra></extra>",
+                hovertemplate=f"{in_template(name)}<br>sensitivity %{{y:.2f}}<br>specificity {specificity.value:.2f}<extra></extra>",
             )
         )
         said.append(f"{name}: sensitivity {sensitivity.value:.2f}, specificity {specificity.value:.2f}")

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from novkit.figures.images import plain_text
-from novkit.figures.style import DASHES, GRID, INK, NORMAL_COLOUR, TEMPLATE, faint, harmless, method_look
+from novkit.figures.style import DASHES, GRID, INK, NORMAL_COLOUR, TEMPLATE, faint, harmless, in_template, method_look
 from novkit.widgets.score_view import NORMAL, ScoreState, Shown, bin_edges, class_looks, drawn_classes, heights, shares_of_bins
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "x")  # a class's symbol, beside its colour and dash
@@ -143,7 +143,7 @@ def _add_histogram(
             **_UNFADED,
             "fill": "none" if state.log_heights else "tozeroy",
             "fillcolor": faint(colour, 0.14),
-            "hovertemplate": f"{group} ({len(chosen)} images)<br>score %{{x:.3g}}<br>%{{y:.3g}}<extra></extra>",
+            "hovertemplate": f"{in_template(group)} ({len(chosen)} images)<br>score %{{x:.3g}}<br>%{{y:.3g}}<extra></extra>",
         }
         data.append(trace)
         seen.add(group)
@@ -243,7 +243,7 @@ def _roc_traces(shown: Mapping[str, Shown]) -> list[Spec]:
                 "name": f"{name}  {'–' if each.auroc is None else f'{each.auroc:.3f}'}",
                 "legend": "legend2",
                 "line": {"color": colour, "dash": dash, "width": 2.4 if dash == "solid" else 1.8},
-                "hovertemplate": f"{name}{hover}",
+                "hovertemplate": f"{in_template(name)}{hover}",
             }
         )
         p = each.point
@@ -258,7 +258,7 @@ def _roc_traces(shown: Mapping[str, Shown]) -> list[Spec]:
                 "showlegend": False,
                 "marker": {"color": colour, "symbol": symbol, "size": 13, "line": {"color": INK, "width": 1.5}},
                 **_UNFADED,
-                "hovertemplate": f"{name} at its threshold{hover}",
+                "hovertemplate": f"{in_template(name)} at its threshold{hover}",
             }
         )
     return traces

@@ -188,7 +188,7 @@ class StoredResults:
             return generated_ood(dataset, record.normal, seed=record.seed, beside=beside)
         if record.setup == "rest_vs_one":
             return rest_vs_one(dataset, record.novel[0], seed=record.seed)
-        return one_vs_rest(dataset, record.normal[0], seed=record.seed, novel=record.novel)
+        return one_vs_rest(dataset, record.normal, seed=record.seed, novel=record.novel)
 
     # ---- maps ----------------------------------------------------------------------------------------------------
 

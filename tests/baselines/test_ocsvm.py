@@ -1,5 +1,7 @@
 """The one-class SVM in closed form against scikit-learn's own object, on both kinds of features."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -8,7 +10,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from novkit.baselines import OcsvmSettings
-from novkit.errors import SettingsError
+from novkit.baselines.ocsvm import Ocsvm
+from novkit.errors import SettingsError, TrainingError
 from tests.baselines.conftest import beside, fit
 from tests.conftest import blobs
 
@@ -70,3 +73,11 @@ def test_fewer_images_than_components():
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(SettingsError):
         OcsvmSettings(**changes)
+
+
+def test_the_same_picture_many_times_is_told_without_a_warning():
+    picture = np.random.default_rng(0).integers(0, 2, (1, 1, 16, 16), dtype=np.uint8) * 255
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(TrainingError, match="the same features in every image"):
+            Ocsvm(OcsvmSettings(features="pca"), progress=False).fit(np.repeat(picture, 20, axis=0))

@@ -231,7 +231,7 @@ def test_real_data_and_baselines_alone(tmp_path):
     assert "Synthetic" not in text
     assert "neither paper's method has been run" in text
     assert "my images real" in text
-    assert "--data FOLDER --normal 'healthy' --novel 'rare'" in text
+    assert "--data FOLDER --novel 'rare'" in text
     assert (tmp_path / "out" / "page.html").exists()
 
 
