@@ -1,5 +1,6 @@
 """python -m benchmarks run | compiled | growth | page"""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,9 @@ import typer
 
 from benchmarks.machine import describe, measure_ceilings
 from novkit.devices import pick_device
+from novkit.experiments.cost import measured
 from novkit.files import read_json, write_json
+from novkit.memory import memory_kept
 
 FOLDER = Path(__file__).parent / "results"
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -31,27 +34,40 @@ def run(device: Device = "auto", only: Annotated[str, typer.Option(help="Cases w
     file = _file(out, "speed", place)
     found: dict = {"machine": describe(place), "ceilings": vars(ceilings), "cases": {}}
 
-    def keep(name: str, measured: Measured) -> None:
-        seconds = measured.timing.median
+    def keep(name: str, case: Measured, memory: float | None = None) -> None:
+        seconds = case.timing.median
         found["cases"][name] = {
-            "images_per_second": measured.images / seconds,
-            "images": measured.images,
-            "seconds": list(measured.timing.seconds),
-            "operations": measured.operations,
-            "bytes": measured.bytes,
-            "of_limit": ceilings.least_seconds(measured.operations, measured.bytes) / seconds if measured.operations else None,
+            "images_per_second": case.images / seconds,
+            "images": case.images,
+            "seconds": list(case.timing.seconds),
+            "operations": case.operations,
+            "bytes": case.bytes,
+            "of_limit": ceilings.least_seconds(case.operations, case.bytes) / seconds if case.operations else None,
+            "memory": memory,
         }
         write_json(file, found)
-        print(f"{name:<60} {measured.images / seconds:10.0f} images/s")
+        print(f"{name:<60} {case.images / seconds:10.0f} images/s")
 
-    for name, case in cases(place).items():
-        if only in name:
-            keep(name, case())
+    for name, call in cases(place).items():
+        if only not in name:
+            continue
+        with memory_kept():
+            gc.collect()  # and what other cases left goes back to the system
+        try:
+            with measured(str(place)) as cost:
+                case = call()
+        except Exception as error:  # the others are measured all the same, and the page says what this one lacked
+            found["cases"][name] = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+            write_json(file, found)
+            print(f"{name:<60} {found['cases'][name]['error']}")
+        else:
+            keep(name, case, cost.megabytes)
     if place.type == "cpu" and only in "against the published way":
         try:
+            found["imagemagick"] = against.imagemagick()
             found["transformations"] = against.transformations()
-            for name, measured in against.steps(place).items():
-                keep(name, measured)
+            for name, case in against.steps(place).items():
+                keep(name, case)
         except ImportError as error:
             found["transformations"] = {}
             print(f"without ImageMagick ({error}): pip install novkit[benchmarks], and install the system's ImageMagick")
@@ -60,14 +76,19 @@ def run(device: Device = "auto", only: Annotated[str, typer.Option(help="Cases w
 
 
 @app.command()
-def compiled(device: Device = "auto", out: Out = None) -> None:
-    """Time the training steps with torch.compile and without; takes under ten minutes on two cores."""
+def compiled(
+    device: Device = "auto", only: Annotated[str, typer.Option(help="Steps whose name holds this.")] = "", out: Out = None
+) -> None:
+    """Time the training steps with torch.compile and without; takes under ten minutes on two cores.
+
+    On a GPU each step is compiled in two modes, three times each: choose some with --only where time is short.
+    """
     from benchmarks.compiled import measure
 
     place = pick_device(device)
     file = _file(out, "compiled", place)
     found: dict = {"machine": describe(place), "steps": {}}
-    for name, step in measure(place):
+    for name, step in measure(place, only):
         found["steps"][name] = step
         write_json(file, found)
         print(name, flush=True)

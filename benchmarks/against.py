@@ -4,10 +4,12 @@ ImageMagick is called through Wand, in memory; the JPEG that the published code 
 needed for this comparison alone: `pip install novkit[benchmarks]`, and the system's ImageMagick 6 or 7.
 """
 
-import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.cases import Measured, some_images, tend_stage_2, training
-from benchmarks.timing import Timing, timed
+from benchmarks.timing import REPEATS, Timing, timed
 from novkit.data import load
 from novkit.distortions.published import PUBLISHED, published
 from novkit.images import to_tensor
@@ -33,49 +35,92 @@ def magick(picture: np.ndarray, which: str) -> np.ndarray:
     """One 256×256 grey image through ImageMagick in this process: (256, 256) uint8 twice."""
     from wand.image import Image
 
-    method, numbers, virtual_pixel = PUBLISHED[which].imagemagick
     with Image.from_array(picture) as image:
-        image.virtual_pixel = virtual_pixel
-        image.distort(_METHODS.get(method, method.lower()), tuple(map(float, numbers.replace(",", " ").split())))
-        if image.size != (SIDE, SIDE):  # the arc grows the canvas; the published code shrinks it back
-            image.resize(SIDE, SIDE)
+        _distorted(image, which)
         pixels = np.array(image)
         return pixels if pixels.ndim == 2 else pixels[..., 0]
 
 
-def transformations() -> dict[str, dict[str, float]]:
-    """By transformation: seconds an image of each, on one thread, and the median difference of their pixels in grey levels."""
-    os.environ.setdefault("MAGICK_THREAD_LIMIT", "1")
+def _distorted(image: Any, which: str) -> None:
+    """Wand's image changed in place, its size as before."""
+    method, numbers, virtual_pixel = PUBLISHED[which].imagemagick
+    image.virtual_pixel = virtual_pixel
+    image.distort(_METHODS.get(method, method.lower()), tuple(map(float, numbers.replace(",", " ").split())))
+    if image.size != (SIDE, SIDE):  # the arc grows the canvas; the published code shrinks it back
+        image.resize(SIDE, SIDE)
+
+
+def ours(pictures: np.ndarray, which: str) -> np.ndarray:
+    """What `magick` does, for a batch: (n, 1, 256, 256) uint8 twice."""
+    return (published(to_tensor(pictures), which) * 255).round().to(torch.uint8).numpy()
+
+
+def _alone(pictures: np.ndarray, which: str) -> Timing:
+    """ImageMagick's time for images that are its own already."""
+    from wand.image import Image
+
+    seconds = []
+    for _ in range(2 + REPEATS):
+        with ExitStack() as open_images:
+            images = [open_images.enter_context(Image.from_array(picture[0])) for picture in pictures]
+            start = time.perf_counter()
+            for image in images:
+                _distorted(image, which)
+            seconds.append(time.perf_counter() - start)
+    return Timing(tuple(seconds[2:]))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for ImageMagick and one for torch; both as before afterwards."""
     from wand.resource import limits
 
-    limits["thread"] = 1
-    threads = torch.get_num_threads()
+    threads, theirs = torch.get_num_threads(), limits["thread"]
     torch.set_num_threads(1)
+    limits["thread"] = 1
     try:
-        pictures = load("brain", seed=0, size=SIDE, n_healthy=BATCH, conditions=("healthy",), progress=False).images
-        x = to_tensor(pictures)
-        found = {}
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        limits["thread"] = theirs
+
+
+def transformations() -> dict[str, dict[str, float]]:
+    """By transformation: seconds an image of each, on one thread, and the median difference of their pixels in grey levels.
+
+    "imagemagick" and "novkit" go from bytes to bytes, "…_alone" from each one's own images to its own. What novkit computes once for a
+    transformation and a size, the matrix, is there already.
+    """
+    pictures = load("brain", seed=0, size=SIDE, n_healthy=BATCH, conditions=("healthy",), progress=False).images
+    x, few = to_tensor(pictures), pictures[:4]
+    found = {}
+    with one_thread():
         for which in PUBLISHED:
-            theirs = timed(lambda which=which: [magick(picture[0], which) for picture in pictures[:4]])
-            ours = timed(lambda which=which: published(x, which))
-            drawn = (published(x[:1], which)[0, 0] * 255).round().numpy()
-            difference = np.abs(drawn - magick(pictures[0, 0], which).astype(float))
+            difference = np.abs(ours(pictures[:1], which)[0, 0] - magick(pictures[0, 0], which).astype(float))
             found[which] = {
-                "imagemagick": theirs.median / 4,
-                "novkit": ours.median / BATCH,
+                "imagemagick": timed(lambda which=which: [magick(picture[0], which) for picture in few]).median / len(few),
+                "novkit": timed(lambda which=which: ours(pictures, which)).median / BATCH,
+                "imagemagick_alone": _alone(few, which).median / len(few),
+                "novkit_alone": timed(lambda which=which: published(x, which)).median / BATCH,
                 "median_difference": float(np.median(difference)),
                 "share_within_4": float((difference <= 4).mean()),
             }
-        return found
-    finally:
-        torch.set_num_threads(threads)
+    return found
+
+
+def imagemagick() -> str:
+    """The versions of ImageMagick and Wand; ImportError where one is missing."""
+    from wand import version
+
+    return f"{' '.join(version.MAGICK_VERSION.split()[:2])}, Wand {version.VERSION}"
 
 
 def published_step() -> Measured:
     """A plain rendering of the published step after warm-up, at 256×256, batch 32, with the weights and losses of our own networks.
 
     As published [C]: each image transformed by ImageMagick, one after the other, by one of the eight; x and T(x) each encoded twice a step,
-    once for the probability and once for the distance; PyTorch's default memory layout, float32, Adam. Without the JPEG.
+    once for the probability and once for the distance; PyTorch's default memory layout, float32, Adam. Without the JPEG. ImageMagick
+    and torch each use as many threads as they choose by themselves.
     """
     settings = TendSettings()
     network = MarginNetwork(autoencoder_for((1, SIDE, SIDE), settings.width), settings.embedding)

@@ -24,6 +24,8 @@ def provenance(device: str = "auto") -> dict[str, Any]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
+    if kind.type == "cuda":
+        versions |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
     return {
         "device": name,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",

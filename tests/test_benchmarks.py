@@ -16,7 +16,9 @@ from benchmarks.__main__ import FOLDER, app
 from benchmarks.cases import training
 from benchmarks.machine import Ceilings
 from benchmarks.timing import counted, timed
+from novkit.patchgan.settings import PatchGanSettings
 from novkit.tend.settings import TendSettings
+from novkit.training import Step
 
 CPU = torch.device("cpu")
 
@@ -126,6 +128,59 @@ def test_the_published_step_learns_what_ours_learns():
     torch.testing.assert_close(ours["margin"], against._margin(network, x, t, settings.radius))
 
 
+def test_the_page_compares_from_bytes_to_bytes_and_the_map_alone(tmp_path):
+    measured = {"imagemagick": 0.010, "novkit": 0.0002, "imagemagick_alone": 0.008, "novkit_alone": 0.0001, "median_difference": 1.0}
+    slower = {**measured, "novkit": 0.0004, "median_difference": 0.0}
+    cases = ("published step, plain rendering", "our step, published transformations", "our step, default transformations")
+    run = {
+        "machine": machine.describe(CPU),
+        "ceilings": {"product": 1e11, "convolution": 2e11, "bytes": 1e10, "precision": "float32"},
+        "cases": {f"{name}, 256×256": _case(rate) for name, rate in zip(cases, (10.0, 42.0, 35.0), strict=True)},
+        "transformations": {"a": measured, "b": slower},
+        "imagemagick": "ImageMagick 6.9, Wand 0.7",
+    }
+    text = page.write_page(json.loads(json.dumps({"speed_cpu": run})), tmp_path / "BENCHMARKS.md").read_text(encoding="utf-8")
+    assert "| a | 10.0 | 0.20 | 50 | 8.0 | 0.10 | 80 | 1 |" in text
+    assert "| the eight together | 20.0 | 0.60 | 33 | 16.0 | 0.20 | 80 | 1 |" in text
+    assert "ImageMagick 6.9, Wand 0.7" in text
+    assert "4.2 times the images a second of a plain rendering of the published step (10.0)" in text
+    assert "3.5 times with our default family" in text
+
+
+def _case(rate: float) -> dict:
+    return {"images_per_second": rate, "images": 2, "seconds": [1.0], "operations": 0, "bytes": 0, "of_limit": None, "memory": None}
+
+
+def test_a_case_that_fails_leaves_the_others_measured(tmp_path, monkeypatch):
+    measured = cases.Measured(timed(lambda: None), 4)
+    monkeypatch.setattr(cases, "cases", lambda device: {"fails": lambda: 1 / 0, "works": lambda: measured})
+    out = tmp_path / "speed.json"
+    monkeypatch.setattr(against, "transformations", lambda: {})
+    monkeypatch.setattr(against, "steps", lambda device: {})
+    result = CliRunner().invoke(app, ["run", "--device", "cpu", "--out", str(out)])
+    found = json.loads(out.read_text(encoding="utf-8"))["cases"]
+    assert found["fails"] == {"error": "ZeroDivisionError: division by zero"}
+    assert found["works"]["images"] == 4
+    assert found["works"]["memory"] > 100
+    assert result.exit_code == 0
+
+
+@pytest.mark.skipif(shutil.which("convert") is None, reason="ImageMagick is not installed")
+def test_threads_are_as_before_after_the_comparison_on_one():
+    limits = pytest.importorskip("wand.resource", reason="Wand or ImageMagick is not installed", exc_type=ImportError).limits
+    before = torch.get_num_threads(), limits["thread"]
+    with against.one_thread():
+        assert (torch.get_num_threads(), limits["thread"]) == (1, 1)
+    assert (torch.get_num_threads(), limits["thread"]) == before
+
+
+def test_ours_goes_from_bytes_to_bytes():
+    pictures = cases.some_images(3, 256)
+    made = against.ours(pictures, "perspective_translation")
+    assert (made.dtype, made.shape) == (np.uint8, pictures.shape)
+    assert (made == np.roll(pictures, (-25, -56), axis=(2, 3))).mean() > 0.99  # in truth a translation, on tiles
+
+
 @pytest.mark.parametrize("which", against.PUBLISHED)
 def test_imagemagick_in_memory_draws_what_we_draw(which):
     pytest.importorskip("wand.image", reason="Wand or ImageMagick is not installed", exc_type=ImportError)
@@ -155,20 +210,45 @@ def test_growth_repeats_what_is_brief_and_measures_once_what_is_long(monkeypatch
 
 
 def test_the_page_says_what_was_measured_and_what_was_not(tmp_path):
-    case = {"images_per_second": 1234.0, "images": 2, "seconds": [1.0], "operations": 4e9, "bytes": 6e6, "of_limit": 0.25}
+    case = {"images_per_second": 1234.0, "images": 2, "seconds": [1.0], "operations": 4e9, "bytes": 6e6, "of_limit": 0.25, "memory": 900.4}
     run = {
         "machine": machine.describe(CPU),
         "ceilings": {"product": 1e11, "convolution": 2e11, "bytes": 1e10, "precision": "float32"},
-        "cases": {"a step": case, "drawing": {**case, "operations": 0, "bytes": 0, "of_limit": None}},
+        "cases": {
+            "a step": case,
+            "drawing": {**case, "operations": 0, "bytes": 0, "of_limit": None, "memory": None},
+            "TEND stage 2 step, published, 256×256, batch 32": {"error": "RuntimeError: no | room"},
+        },
     }
     text = page.write_page(json.loads(json.dumps({"speed_cpu": run})), tmp_path / "BENCHMARKS.md").read_text(encoding="utf-8")
-    assert "| a step | 1,234 | 2.000 | 3.0 | 25% |" in text
+    assert "| a step | 1,234 | 2.000 | 3.0 | 25% | 900 |" in text
+    assert "batch 32 | RuntimeError: no / room | – |" in text
     assert "100 GFLOP/s in a large matrix product, 200 in a large convolution" in text
-    assert "| drawing | 1,234 | – | – | – |" in text
+    assert "| drawing | 1,234 | – | – | – | – |" in text
     assert f"commit {run['machine']['commit'][:10]}" in text
     assert ("with changes" in text) == run["machine"]["commit"].endswith("-modified")
     assert text.count("not measured |") == 2 * 2 + 1  # TEND's steps with compiled transformations and without, Patch-GAN's
     assert "Not measured. `" in text
+
+
+def test_networks_are_compiled_in_training_alone_and_a_step_is_begun_once(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda forward, **_: lambda *inputs: "compiled")
+    begun = []
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: begun.append(0))
+    objective = cases.patchgan(PatchGanSettings.quick(), 64)
+    objective.loss = lambda optimizer, images, step: {}
+    changed, x = compiled.compiled(objective), torch.rand(2, 1, 64, 64)
+    network = changed.modules["discriminator"]
+    assert network.train()(x) == "compiled"
+    assert network.eval()(x)[0].shape == (2, 256)
+    for number in (0, 0, 1, 1):  # both optimisers' losses in each step
+        changed.loss("discriminator", x, Step(0, 0, number, CPU))
+    assert len(begun) == 2
+
+
+@pytest.mark.parametrize(("batch", "steps"), [(32, 400), (512, 40)])
+def test_an_epoch_on_a_gpu_is_long_enough_to_be_timed(batch, steps):
+    assert cases.steps_of(torch.device("cuda"), batch) == steps
 
 
 @pytest.mark.slow
