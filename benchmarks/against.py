@@ -6,7 +6,7 @@ needed for this comparison alone: `pip install novkit[benchmarks]`, and the syst
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from benchmarks.timing import REPEATS, Timing, timed
 from novkit.data import load
 from novkit.distortions.published import PUBLISHED, published
 from novkit.images import to_tensor
+from novkit.memory import memory_kept
 from novkit.seeding import numpy_generator
 from novkit.tend.losses import centre_of
 from novkit.tend.networks import MarginNetwork, autoencoder_for
@@ -52,7 +53,7 @@ def _distorted(image: Any, which: str) -> None:
 
 def ours(pictures: np.ndarray, which: str) -> np.ndarray:
     """What `magick` does, for a batch: (n, 1, 256, 256) uint8 twice."""
-    return (published(to_tensor(pictures), which) * 255).round().to(torch.uint8).numpy()
+    return published(to_tensor(pictures), which).mul_(255).round_().to(torch.uint8).numpy()
 
 
 def _alone(pictures: np.ndarray, which: str) -> Timing:
@@ -71,18 +72,28 @@ def _alone(pictures: np.ndarray, which: str) -> Timing:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread for ImageMagick and one for torch; both as before afterwards."""
+def magick_serial() -> Iterator[None]:
+    """One thread for ImageMagick; afterwards as many as before."""
     from wand.resource import limits
 
-    threads, theirs = torch.get_num_threads(), limits["thread"]
-    torch.set_num_threads(1)
+    before = limits["thread"]
     limits["thread"] = 1
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
-        limits["thread"] = theirs
+        limits["thread"] = before
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for ImageMagick and one for torch; both as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with magick_serial():
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def transformations() -> dict[str, dict[str, float]]:
@@ -94,7 +105,7 @@ def transformations() -> dict[str, dict[str, float]]:
     pictures = load("brain", seed=0, size=SIDE, n_healthy=BATCH, conditions=("healthy",), progress=False).images
     x, few = to_tensor(pictures), pictures[:4]
     found = {}
-    with one_thread():
+    with one_thread(), memory_kept():
         for which in PUBLISHED:
             difference = np.abs(ours(pictures[:1], which)[0, 0] - magick(pictures[0, 0], which).astype(float))
             found[which] = {
@@ -115,12 +126,16 @@ def imagemagick() -> str:
     return f"{' '.join(version.MAGICK_VERSION.split()[:2])}, Wand {version.VERSION}"
 
 
-def published_step() -> Measured:
+PLAIN = "published step, plain rendering, 256×256"
+PLAIN_THREADS = "published step, plain rendering, ImageMagick with several threads, 256×256"
+
+
+def published_step(serial: bool = True) -> Measured:
     """A plain rendering of the published step after warm-up, at 256×256, batch 32, with the weights and losses of our own networks.
 
     As published [C]: each image transformed by ImageMagick, one after the other, by one of the eight; x and T(x) each encoded twice a step,
-    once for the probability and once for the distance; PyTorch's default memory layout, float32, Adam. Without the JPEG. ImageMagick
-    and torch each use as many threads as they choose by themselves.
+    once for the probability and once for the distance; PyTorch's default memory layout, float32, Adam. Without the JPEG.
+    serial: ImageMagick has one thread; else as many as it chooses. torch has those of the process.
     """
     settings = TendSettings()
     network = MarginNetwork(autoencoder_for((1, SIDE, SIDE), settings.width), settings.embedding)
@@ -138,7 +153,8 @@ def published_step() -> Measured:
         loss.backward()
         optimizer.step()
 
-    return Measured(timed(step), BATCH)
+    with magick_serial() if serial else nullcontext():
+        return Measured(timed(step), BATCH)
 
 
 def _classification(network: MarginNetwork, x: Tensor, t: Tensor) -> Tensor:
@@ -163,7 +179,8 @@ def our_step(device: torch.device, transformations: str) -> Measured:
 def steps(device: torch.device) -> dict[str, Measured]:
     """The published step and ours, with the same eight transformations and with our default family, ROUNDS times in turn."""
     cases: dict[str, Callable[[], Measured]] = {
-        "published step, plain rendering, 256×256": published_step,
+        PLAIN: published_step,
+        PLAIN_THREADS: partial(published_step, serial=False),
         **{f"our step, {kind} transformations, 256×256": partial(our_step, device, kind) for kind in ("published", "default")},
     }
     rounds = [{name: case() for name, case in cases.items()} for _ in range(ROUNDS)]

@@ -13,6 +13,7 @@ from benchmarks.timing import Timing, counted, timed
 from novkit.batching import Step
 from novkit.distortions import distort, near_identity
 from novkit.images import to_tensor
+from novkit.memory import memory_kept
 from novkit.methods import make_detector
 from novkit.patchgan.detector import PatchGan
 from novkit.patchgan.objectives import MaskedRestoration
@@ -116,7 +117,8 @@ def transforming(device: torch.device, size: int, batch: int, call: Callable[[Te
     """One call transforms a batch that lies on the device; what is counted is a CPU's, which does the same in as many operations."""
     x = to_tensor(some_images(batch, size))
     here = x.to(device)
-    timing = timed(lambda: call(here, torch_generator(0, "benchmark")), device)
+    with memory_kept():  # as in training
+        timing = timed(lambda: call(here, torch_generator(0, "benchmark")), device)
     return Measured(timing, batch, *counted(lambda: call(x, torch_generator(0, "benchmark"))))
 
 

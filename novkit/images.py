@@ -105,7 +105,7 @@ def to_unit(raw: Tensor) -> Tensor:
     """What `to_raw` gives, on any device -> float32 in [0, 1]; channels last where it is a batch of images."""
     scale = {torch.uint8: 255.0, torch.int32: 65535.0}.get(raw.dtype)
     if scale is not None:
-        raw = raw.to(torch.float32) / scale
+        raw = raw.to(torch.float32).div_(scale)
     return raw.contiguous(memory_format=torch.channels_last) if raw.ndim == 4 else raw
 
 

@@ -135,14 +135,18 @@ def published(images: Tensor, which: str) -> Tensor:
     if which not in PUBLISHED:
         raise SettingsError(f"There is no published transformation {which!r}: choose one of {', '.join(PUBLISHED)}.")
     spec = PUBLISHED[which]
+    n, channels, height, width = images.shape
+    if not n:
+        return images
     if images.device.type != "cpu":
-        n, _, height, width = images.shape
         fine = resample(images, _readings(which, height, width, images.device).expand(n, -1, -1, -1), border=spec.border, fill=spec.fill)
         return F.avg_pool2d(fine, spec.readings)
-    pixels = images.detach().flatten(2).permute(2, 0, 1)  # what becomes of a pixel is the same for every image and channel
-    matrix = _matrix(which, *images.shape[2:])
-    result = matrix @ (np.ascontiguousarray(pixels).reshape(matrix.shape[1], -1) - np.float32(spec.fill)) + np.float32(spec.fill)
-    return torch.from_numpy(result).reshape(pixels.shape).permute(1, 2, 0).reshape(images.shape)
+    pixels = images.detach().reshape(n * channels, height * width).t().contiguous()  # a pixel's row: its values in all images and channels
+    where, starts, weights, filled = _sums(which, height, width)
+    result = F.embedding_bag(where, pixels, starts, mode="sum", per_sample_weights=weights, include_last_offset=True)
+    if spec.fill:
+        result += filled
+    return result.t().reshape(images.shape)
 
 
 def _readings(which: str, height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
@@ -152,10 +156,12 @@ def _readings(which: str, height: int, width: int, device: torch.device | str = 
 
 
 @lru_cache(maxsize=32)
-def _matrix(which: str, height: int, width: int) -> csr_array:
-    """The transformation as a matrix from the pixels of an image to those of its result: ten times as fast on a CPU as resampling.
+def _sums(which: str, height: int, width: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The transformation as sums of an image's pixels, one for each pixel of its result: far faster on a CPU than resampling.
 
-    The map is fixed, so that every pixel of the result is the same few pixels of the image, with the same bilinear weights.
+    The map is fixed, so that every pixel of the result is the same few pixels of the image, with the same bilinear weights: a sparse
+    matrix. Returned as `embedding_bag` wants it: which pixels are summed, where each sum starts, their weights, and what the fill adds
+    (pixels, 1).
     """
     spec, pixels = PUBLISHED[which], height * width
     points = _readings(which, height, width).double()
@@ -176,7 +182,11 @@ def _matrix(which: str, height: int, width: int) -> csr_array:
             columns.append((i * width + j)[kept])
             weights.append(weight[kept])
     entries = np.concatenate(weights).astype(np.float32), (np.concatenate(rows), np.concatenate(columns))
-    return csr_array(entries, shape=(pixels, pixels))
+    matrix = csr_array(entries, shape=(pixels, pixels))
+    filled = spec.fill * (1 - matrix.sum(axis=1, dtype=np.float64))
+    parts = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32), matrix.data, filled.astype(np.float32)[:, None]
+    where, starts, shares, added = map(torch.from_numpy, parts)
+    return where, starts, shares, added
 
 
 def distort_published(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
