@@ -18,6 +18,8 @@ from filelock import FileLock
 from novkit.files import read_json, write_json
 from novkit.provenance import provenance
 
+_recorded: dict[str, set[Path]] = {}  # by test: the records that it wrote, or that held more tries than its own
+
 
 def record(topic: str, what: str, *, tried: int, outcome: str | Mapping[str, int], note: str = "", part: str = "") -> None:
     """Keep what a campaign found, for one row of RELIABILITY.md. Call it before the assertions, so that a failure is in the page too.
@@ -25,7 +27,8 @@ def record(topic: str, what: str, *, tried: int, outcome: str | Mapping[str, int
     topic: a heading of the page. what: what was done to what. tried: how often. outcome: what came out, in words, or words and how often
     each.
     part: of which part of `what` this is the record, such as the command; the page adds the parts up.
-    note: what a reader must know to judge the number. Of several records of one part, that with the most tries is kept.
+    note: what a reader must know to judge the number. Of several records of one part, that with the most tries is kept, but one whose
+    test failed stays until that test passes.
     """
     if not isinstance(outcome, str):
         outcome = {words: int(count) for words, count in outcome.items() if count}
@@ -35,11 +38,13 @@ def record(topic: str, what: str, *, tried: int, outcome: str | Mapping[str, int
     if folder is None:
         return
     file = folder / (re.sub(r"[^a-z0-9]+", "-", f"{topic} {what} {part}".lower()).strip("-")[:160] + ".json")
-    if file.exists() and read_json(file)["tried"] > tried:
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+    _recorded.setdefault(test, set()).add(file)
+    kept = read_json(file) if file.exists() else {"tried": 0, "failed": ""}
+    if (kept["tried"] > tried and kept["failed"] != test) or kept["failed"] not in ("", test):
         return
-    test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0]
-    values = {"topic": topic, "what": what, "part": part, "tried": tried, "outcome": outcome, "note": note, "test": test, **stamp()}
-    write_json(file, values)
+    values = {"topic": topic, "what": what, "part": part, "tried": tried, "outcome": outcome, "note": note, "test": test, "failed": ""}
+    write_json(file, values | stamp())
 
 
 def stamp() -> dict[str, str]:
@@ -72,6 +77,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call" or report.outcome != "passed":
         reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
         _ended[report.nodeid] = {"outcome": report.outcome, "reason": reason, "seconds": round(report.duration, 1), **stamp()}
+    if report.outcome == "failed":  # what it recorded is no longer told as if all had gone well
+        for file in _recorded.get(report.nodeid, ()):
+            write_json(file, read_json(file) | {"failed": report.nodeid})
 
 
 def pytest_sessionfinish() -> None:

@@ -85,7 +85,9 @@ def _rows(version: Path, topic: str) -> list[str]:
         torch = f" [{version.name.replace('-', ' ')}]" if version.name != OWN else ""
         notes = "; ".join(dict.fromkeys(record["note"] for record in records if record["note"]))
         cells = [what + torch + f": {parts}" * bool(parts), f"{sum(record['tried'] for record in records):,}"]
-        cells += [_added(records) + f" ({notes})" * bool(notes), max(record["date"] for record in records)]
+        failed = sorted({record["failed"].split("::")[-1] for record in records if record.get("failed")})
+        outcome = _added(records) + f" ({notes})" * bool(notes) + f"; failed: `{', '.join(failed)}`" * bool(failed)
+        cells += [outcome, max(record["date"] for record in records)]
         rows.append("| " + " | ".join(map(_cell, cells)) + " |")
     return rows
 
