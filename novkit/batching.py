@@ -1,6 +1,6 @@
 """What a training step gets: its place in the run, and shuffled batches of images on the device."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,6 +77,7 @@ class Batches:
         self.bounds = [(first + k * len(images), last + k * len(images)) for k in range(self.passes) for first, last in once]
         self.used = n * self.passes  # images an epoch
         self.pieces = 1  # of a batch, whose gradients are added up
+        self.any_failed: Callable[[bool], bool] = lambda failed: failed  # whether a batch must be taken anew, as processes agree
         self.resident: Tensor | None = None
         if self.device.type == "cuda":
             size = images.nbytes * (2 if images.dtype == np.uint16 else 1)
@@ -88,7 +89,7 @@ class Batches:
     def __len__(self) -> int:
         return len(self.bounds)
 
-    def halve(self, n: int, pieces: int, error: Exception) -> None:
+    def halve(self, n: int, pieces: int, error: Exception | None) -> None:
         """From now on take a batch of `n` images in twice as many pieces. Raises TrainingError where they hold two images already."""
         if 4 * pieces > n:
             message = f"Not even {-(-n // pieces)} images of {self.images.shape[2]}×{self.images.shape[3]} fit into the device's memory"

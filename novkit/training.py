@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from novkit.batch_norm import shared_batch_norm
 from novkit.batching import Batches
 from novkit.batching import Step as Step
 from novkit.checkpoints import Checkpoint, CheckpointFolder, fingerprint, restore_optimizer
@@ -123,12 +124,17 @@ def train(
     On a CPU, and with the same number of threads, a resumed run ends with the same bits as an undisturbed one.
     Raises TrainingError if a loss is not finite, SettingsError if `folder` belongs to another run.
     """
-    with own_accelerator(device, settings.precision) as accelerator, own_random_state(accelerator.device):
-        modules = objective.modules
+    modules = objective.modules
+    with (
+        own_accelerator(device, settings.precision) as accelerator,
+        own_random_state(accelerator.device),
+        shared_batch_norm(modules, accelerator) as any_failed,
+    ):
         modules.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolutions are faster so, on CPUs and GPUs alike
         loss_of = accelerator.prepare_model(_Loss(objective), evaluation_mode=True)  # autocast; we exchange gradients ourselves
         optimizers = objective.optimizers()
         batches = Batches(images, settings.batch_size, accelerator, seed, settings.least_steps)
+        batches.any_failed = any_failed
         run = _describe(objective, optimizers, images, val_images, settings, seed)
         checkpoints = None if folder is None else CheckpointFolder(folder, run)
         state = Checkpoint(epoch=-1, best_epoch=-1, best_loss=math.inf, weights={}, best={}, optimizers={}, history=[])
@@ -140,7 +146,7 @@ def train(
         together = accelerator.num_processes
         if state.processes != together and -1 < state.epoch < settings.epochs - 1 and accelerator.is_main_process:
             was = f"The number of processes is {together}, and was {state.processes} when {folder} was written"
-            say(f"{was}: batch statistics differ from here on.")
+            say(f"{was}: results agree from here on as far as rounding does, but for what layers such as dropout draw.")
         state.processes = together
         written = time.monotonic()
         bar = progress_bar(
@@ -248,13 +254,19 @@ def _gradients(
                 values[key] = values.get(key, 0.0) + value.detach() * of_batch
         return values
 
+    values: dict[str, Tensor] = {}
+    least = step.whole // batches.world  # of all processes' shares: they agree on the number of pieces where they share statistics
     while True:
-        pieces = max(1, min(batches.pieces, len(x) // 2))  # batch normalisation cannot work on one image
+        pieces = max(1, min(batches.pieces, least // 2))  # batch normalisation cannot work on one image
+        ran_out: Exception | None = None
         try:
-            return in_pieces(pieces)
+            values = in_pieces(pieces)
         except torch.OutOfMemoryError as error:
             ran_out = error.with_traceback(None)  # its frames hold what the attempt computed
-        batches.halve(len(x), pieces, ran_out)
+        if not batches.any_failed(ran_out is not None):
+            return values
+        values = {}
+        batches.halve(least, pieces, ran_out)
 
 
 def _validate(objective: Objective, images: np.ndarray, step: Step, accelerator: Accelerator) -> dict[str, Any]:

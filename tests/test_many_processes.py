@@ -16,9 +16,11 @@ from novkit.methods import load_detector
 SMALL = {
     "autoencoder": ["epochs=3", "width=4", "latent=8", "least_steps=1"],
     "patchgan": ["epochs=2", "width=4", "discriminator_width=4"],
-    "tend": ["epochs_autoencoder=2", "epochs=4", "warmup=2", "width=4", "embedding=16", "least_steps=1", "batch_norm=false"],
+    "tend": ["epochs_autoencoder=2", "epochs=4", "warmup=2", "width=4", "embedding=16", "least_steps=1"],
 }
-BATCH_STATISTICS = ("patchgan",)  # of each process's share: trained alike, not to the same numbers
+
+ROUNDING = {"autoencoder": 1e-3, "tend": 0.05, "patchgan": 0.05}
+"""How far scores may move, in units of their range: two processes add up in another order than one, which training magnifies."""
 
 
 def train(method: str, out: Path, *launcher: str) -> None:
@@ -56,8 +58,7 @@ def test_two_processes_train_what_one_trains(method, tmp_path):
     one, two = (load_detector(tmp_path / name) for name in ("one", "two"))
     setup = one_vs_rest(load("digits"), "0", seed=0)
     aurocs = [roc_auc_score(setup.y_test, detector.novelty_score(setup.X_test)) for detector in (one, two)]
-    exact = method not in BATCH_STATISTICS
-    if exact:  # what is drawn for an image is the same in whichever process it is: the same numbers to rounding
-        np.testing.assert_allclose(two.novelty_score(setup.X_test), one.novelty_score(setup.X_test), rtol=1e-3)
-        assert two.threshold_ == pytest.approx(one.threshold_, rel=1e-3)
-    assert aurocs[1] == pytest.approx(aurocs[0], abs=1e-3 if exact else 0.1)
+    scores = [detector.novelty_score(setup.X_test) for detector in (one, two)]
+    np.testing.assert_allclose(scores[1], scores[0], rtol=0, atol=ROUNDING[method] * np.ptp(scores[0]))
+    assert two.threshold_ == pytest.approx(one.threshold_, abs=ROUNDING[method] * np.ptp(scores[0]))
+    assert aurocs[1] == pytest.approx(aurocs[0], abs=ROUNDING[method])

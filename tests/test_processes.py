@@ -24,11 +24,9 @@ from novkit.seeding import seeded
 from tests.toy_training import Adversarial, Denoising, run, weights, without_seconds
 
 _TEND = {"epochs_autoencoder": 2, "epochs": 8, "warmup": 2, "width": 4, "embedding": 16, "least_steps": 1}
-BATCH_STATISTICS = {  # batch normalisation sees each process's share
+TRAINED = {  # what is drawn for an image is the same in whichever process it is, and batch normalisation sees all
     "patchgan": ("patchgan", {"epochs": 6, "width": 4, "discriminator_width": 4}, "reconstructor_loss"),
     "tend": ("tend", _TEND, "classification"),
-}
-NONE = {  # what is drawn for an image is the same in whichever process it is
     "tend, as published": ("tend", _TEND | {"batch_norm": False}, "classification"),
     "tend, published transformations": ("tend", _TEND | {"batch_norm": False, "transformations": "published"}, "classification"),
     "vae": ("vae", {"epochs": 4, "width": 4, "latent": 8, "least_steps": 1}, "kl"),
@@ -110,6 +108,24 @@ def what_it_says(objective, **settings):
     return "nothing"
 
 
+class CrampedNorm(Denoising):
+    """Batch normalisation over both processes, the second of which has room for three images; where it fails, the first is waiting."""
+
+    def __init__(self, late: bool):
+        super().__init__(lambda: nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1)))
+        self.late, self.sizes = late, []
+
+    def loss(self, optimizer, images, step):
+        self.sizes.append(len(images))
+        cramped = step.process == 1 and len(images) > 3
+        if cramped and not self.late:
+            raise torch.OutOfMemoryError("no room")
+        values = super().loss(optimizer, images, step)
+        if cramped:
+            raise torch.OutOfMemoryError("no room for gradients")
+        return values
+
+
 def learnt(method, changes, _):
     """The epochs of a method's last training on a few digits."""
     X = one_vs_rest(load("digits"), "0", seed=0).X_train
@@ -133,12 +149,16 @@ def main(place: Path) -> None:
     for name, objective in {"share": Alone(), "again": Alone(), "cramped": CrampedFirst()}.items():  # "again" is loaded
         folder = place / "run" if name != "cramped" else None
         keep(name, objective, run(objective, batch_size=8, gradient_clip=1.0, folder=folder))
+    for late in (False, True):
+        cramped = CrampedNorm(late)
+        run(cramped, epochs=2, batch_size=8)
+        np.savez(place / f"norm-{late}-{rank}.npz", sizes=cramped.sizes, **weights(cramped))
     objective = OwnCentre()
     keep("statistics", objective, run(objective, batch_size=8))
     (place / f"centres-{rank}.txt").write_text(str(objective.seen))
     (place / f"collapse-{rank}.txt").write_text(what_it_says(GivesUp()))
     what_it_says(GivesUp(at=2), folder=place / "stopped", checkpoint_seconds=0)
-    for name, of in {**BATCH_STATISTICS, **NONE}.items():
+    for name, of in TRAINED.items():
         (place / f"{name}-{rank}.json").write_text(json.dumps(learnt(*of)))
     run(Alone(), epochs=1, batch_size=8, folder=place / "disk-0")  # only the first writes
     (place / f"apart-{rank}.txt").write_text(what_it_says(Alone(), epochs=1, folder=place / f"disk-{rank}"))
@@ -180,6 +200,17 @@ def test_a_process_whose_share_does_not_fit_takes_it_in_pieces_and_says_so(two):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("late", [False, True])
+def test_where_statistics_are_shared_all_take_a_batch_in_pieces_that_does_not_fit_into_one(two, late):
+    with np.load(two / f"norm-{late}-0.npz") as first, np.load(two / f"norm-{late}-1.npz") as second:
+        for key in set(first) - {"sizes", "net.1.num_batches_tracked"}:  # attempts count, and one failed before it came there
+            np.testing.assert_allclose(first[key], second[key], rtol=1e-6, err_msg=key)
+            assert np.isfinite(first[key]).all()
+        assert first["sizes"].tolist() == [4, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]  # the first had room for all
+        assert second["sizes"].tolist() == [4, 2, 2, 2, 2, 3, 2, 2, 2, 2, 3]
+
+
+@pytest.mark.slow
 def test_all_hold_the_statistics_of_the_first(two):
     with np.load(two / "statistics-0.npz") as first, np.load(two / "statistics-1.npz") as second:
         assert [(two / f"centres-{rank}.txt").read_text() for rank in "01"] == ["{1.0}"] * 2  # from the first step on
@@ -189,22 +220,13 @@ def test_all_hold_the_statistics_of_the_first(two):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BATCH_STATISTICS)
-def test_methods_with_batch_statistics_of_their_own_learn_alike(two, name):
-    """Losses within 8 % at every epoch; those of training fall by more than that on the way."""
-    found, alone, loss = compared(two, name, BATCH_STATISTICS[name])
-    for column in (loss, "val_loss"):
-        np.testing.assert_allclose(found[column], alone[column], rtol=0.08, err_msg=column)
-    assert max(alone[loss][-1], found[loss][-1]) < 0.85 * alone[loss][0]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NONE)
-def test_methods_without_batch_statistics_learn_the_same(two, name):
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_method_learns_the_same(two, name):
     """Every loss to rounding, which training magnifies: a draw that differed would show at once."""
-    found, alone, loss = compared(two, name, NONE[name])
+    found, alone, loss = compared(two, name, TRAINED[name])
     for column in alone:
-        np.testing.assert_allclose(found[column], alone[column], rtol=2e-3, err_msg=column)
+        logit = 0.01 if column == "reconstructor_authenticity" else 0  # about 0 it moves as far between one thread and two
+        np.testing.assert_allclose(found[column], alone[column], rtol=2e-3, atol=logit, err_msg=column)
     assert len(set(alone[loss])) > 1
 
 

@@ -1,6 +1,7 @@
 """Training Patch-GAN: the discriminator's step, then the reconstructor's, on one restoration."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -66,7 +67,15 @@ class MaskedRestoration(Objective):
             return self.discriminator_loss(images, restored.detach(), mask, hidden)
         kept, self._kept = self._kept, None
         hidden, mask, restored = self.restore(images, step.batch_generator("mask")) if kept is None else kept
-        return self.reconstructor_loss(images, restored, mask, hidden)
+        return self.reconstructor_loss(images, restored, mask, hidden, self._visible_share(hidden, step))
+
+    def _visible_share(self, hidden: Tensor, step: Step) -> Tensor | float:
+        """How much more is visible here than in the whole batch, an image: the error on what is visible is a mean over its pixels."""
+        if step.whole in (0, len(hidden)) or not self.settings.masked:
+            return 1.0
+        s, alone = self.settings, replace(step, whole=0)
+        everywhere = hidden_patches(step.whole, self.grid, s.boxes, s.masks, alone.batch_generator("mask"))
+        return (~hidden).float().mean() / float((~everywhere).float().mean())
 
     def restore(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Hide patches and restore them: hidden (n, P) bool, mask (n, 1, height, width) float, x̂."""
@@ -94,8 +103,13 @@ class MaskedRestoration(Objective):
         image = global_hinge(whole[:n], whole[n:])
         return {"loss": patches + image, "patches": patches, "image": image}
 
-    def reconstructor_loss(self, images: Tensor, restored: Tensor, mask: Tensor, hidden: Tensor) -> dict[str, Tensor]:
-        """L_R, the mean error and, with a discriminator, the mean authenticity of what was hidden; shapes as in `discriminator_loss`."""
+    def reconstructor_loss(
+        self, images: Tensor, restored: Tensor, mask: Tensor, hidden: Tensor, visible_share: Tensor | float = 1.0
+    ) -> dict[str, Tensor]:
+        """L_R, the mean error and, with a discriminator, the mean authenticity of what was hidden; shapes as in `discriminator_loss`.
+
+        visible_share: what the error on what is visible counts, where the images are a part of a batch.
+        """
         s = self.settings
         error = self.grid.mean((images - restored).abs())
         logit: Tensor | None = None
@@ -106,7 +120,7 @@ class MaskedRestoration(Objective):
         weight = self.weights(error, logit, hidden)
         total = patch_loss(error, logit, weight, hidden, s.adversarial_weight)
         if s.masked:
-            total = total + s.visible_weight * visible_error(images, restored, mask)
+            total = total + s.visible_weight * visible_share * visible_error(images, restored, mask)
         values = {"error": mean_over(error, hidden)}
         if logit is not None:
             values["authenticity"] = mean_over(logit, hidden)
