@@ -90,14 +90,18 @@ class Batches:
         return len(self.bounds)
 
     def halve(self, n: int, pieces: int, error: Exception | None) -> None:
-        """From now on take a batch of `n` images in twice as many pieces. Raises TrainingError where they hold two images already."""
+        """From now on take a batch of `n` images in twice as many pieces. Raises TrainingError where they hold two images already.
+
+        error: what it ran out of memory with; None where another process did, which says so.
+        """
         if 4 * pieces > n:
             message = f"Not even {-(-n // pieces)} images of {self.images.shape[2]}×{self.images.shape[3]} fit into the device's memory"
             raise TrainingError(f"{message}: choose smaller images or a narrower network.") from error
         self.pieces = 2 * pieces
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        say(f"A batch of {n} images does not fit into the device's memory: it is taken in {self.pieces} pieces from now on.")
+        if error is not None:
+            say(f"A batch of {n} images does not fit into the device's memory: it is taken in {self.pieces} pieces from now on.")
 
     def epoch(self, before: Step) -> Iterator[tuple[Step, Tensor, float]]:
         """(step, batch, its share of the batch of all processes); the order is a function of (seed, epoch)."""

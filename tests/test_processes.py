@@ -196,7 +196,8 @@ def test_two_processes_do_what_one_does(two, name):
 
 @pytest.mark.slow
 def test_a_process_whose_share_does_not_fit_takes_it_in_pieces_and_says_so(two):
-    assert (two / "said.txt").read_text().count("A batch of 4 images does not fit into the device's memory: it is taken in 2 pieces") == 1
+    said = "A batch of 4 images does not fit into the device's memory: it is taken in 2 pieces"
+    assert (two / "said.txt").read_text().count(said) == 3  # by the one that has no room, in each of the three runs that have such a one
 
 
 @pytest.mark.slow
