@@ -122,8 +122,17 @@ class View:
         return self.root.locator(f'.noUi-handle[aria-label="{label}"]')
 
     def drag(self, label: str, share: float) -> None:
-        """Drag a slider's handle with the mouse to a share of its way."""
+        """Drag a slider's handle with the mouse to a share of its way; again where the page moved meanwhile and the mouse missed it."""
         handle = self.handle(label)
+        before = handle.get_attribute("aria-valuenow")
+        for _ in range(5):
+            self._drag_once(handle, share)
+            for _ in range(8):
+                if handle.get_attribute("aria-valuenow") != before:
+                    return
+                self.page.wait_for_timeout(250)
+
+    def _drag_once(self, handle: Locator, share: float) -> None:
         handle.scroll_into_view_if_needed()
         base = handle.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]").bounding_box()
         knob = handle.bounding_box()
