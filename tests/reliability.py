@@ -17,6 +17,7 @@ from typing import Any
 from novkit.files import read_json, replacing
 from novkit.provenance import provenance
 from tests.campaign import today
+from tests.test_reproducible import AUROC, RELATIVE
 
 PROJECT = Path(__file__).resolve().parent.parent
 FOLDER = PROJECT / "build" / "reliability"
@@ -30,7 +31,8 @@ TOPICS = {
     "Untrusted files": "Damaged and hostile files. The only good ends are the content as it is, or one sentence of novkit's own.",
     "Properties": "What must hold for any input, tried on drawn ones: shapes, dtypes, sizes, NaN and infinity, ties, empty sets. The same "
     "ones are drawn at every run.",
-    "Reproducible": "The same again, on the same machine; and the same as recorded runs, within the tolerance that is stated.",
+    "Reproducible": "The same again, on the same machine; and the same as recorded runs, within "
+    f"{RELATIVE:.0%} of every value and {AUROC} of AUROC.",
 }
 INTRODUCTION = """# Reliability
 
