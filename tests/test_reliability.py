@@ -2,7 +2,9 @@
 
 import os
 import re
+import subprocess
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,6 +32,24 @@ def test_records_become_a_page(tmp_path, monkeypatch):
     assert "- 1 skipped: no GPU" in page
     assert "aaaaaaaaaa with changes" in page
     assert campaign.stamp()["commit"][:10] in page
+
+
+def test_a_failure_is_in_the_row_whatever_ran_before_and_after(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVKIT_RELIABILITY", str(tmp_path))
+    monkeypatch.setattr(campaign, "_ended", {})
+    monkeypatch.setattr(campaign, "_recorded", {})
+
+    def run(test: str, tried: int, outcome: str) -> str:
+        monkeypatch.setenv("PYTEST_CURRENT_TEST", f"{test} (call)")
+        campaign.record("Faults", "kills", tried=tried, outcome={outcome: tried})
+        report = SimpleNamespace(when="call", outcome="passed" if outcome == "good" else "failed", longrepr=None, nodeid=test, duration=0.0)
+        campaign.pytest_runtest_logreport(report)
+        return reliability.page(tmp_path)
+
+    assert "| kills | 150 | 150 good |" in run("t.py::brief[a b]", 150, "good")
+    assert "| kills | 150 | 150 good; failed: `long` |" in run("t.py::long", 37, "bad")  # fewer tries than the brief one
+    assert "failed: `long` |" in run("t.py::brief[a b]", 200, "good")
+    assert "| kills | 40 | 40 good |" in run("t.py::long", 40, "good")
 
 
 def test_nothing_is_recorded_unless_asked(tmp_path, monkeypatch):
@@ -71,6 +91,46 @@ def test_both_ends_of_the_supported_versions_were_tried(page):
 @pytest.mark.parametrize("topic", reliability.TOPICS)
 def test_every_topic_has_its_rows(page, topic):
     assert f"\n## {topic}\n" in page
+
+
+FAULTS = "one sentence, nothing half-written"
+
+
+@pytest.mark.parametrize(
+    ("words", "tried", "good"),
+    [
+        ("a disk that fills up", 43, FAULTS),
+        ("a disk that may only be read", 1, FAULTS),
+        ("no space", 7, FAULTS),
+        ("permission denied (", 7, FAULTS),
+        ("permission denied to read", 8, FAULTS),
+        ("two runs in one folder", 2, "the second said so, waited, and went on"),
+        ("two workers side by side", 3, "all workers ended with it"),
+        ("archives with paths outside", 36, "refused in a sentence"),
+        ("bombs", 30, "refused in a sentence"),
+        ("hostile names", 21, "shown as they are"),
+        ("preset, a few steps, against its recorded run", 8, "the same"),
+    ],
+)
+def test_what_was_tried_once_is_there_and_ended_well(page, words, tried, good):
+    found = [row for row in rows(page, words) if "[torch" not in row[0]]
+    assert found
+    for what, times, outcome in found:
+        assert times >= tried, what
+        assert re.match(rf"(?:{times:,} )?{re.escape(good)}", outcome), (what, outcome)
+        assert "failed" not in outcome
+
+
+def test_the_page_comes_from_commits_of_this_history(page):
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *words], cwd=reliability.PROJECT, capture_output=True, text=True, timeout=60)
+
+    if git("rev-parse", "--is-shallow-repository").stdout.strip() != "false":
+        pytest.skip("no checkout with its whole history")
+    named = re.search(r"commit ([0-9a-f, ]+)\.", page)
+    assert named
+    for commit in named[1].split(", "):
+        assert git("merge-base", "--is-ancestor", commit, "HEAD").returncode == 0, commit
 
 
 EACH_A_PAGE = "reported and explored"
