@@ -9,7 +9,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @contextmanager
@@ -21,7 +20,7 @@ def shared_batch_norm(modules: nn.Module, accelerator: Accelerator) -> Iterator[
     process whether any has failed: all call it with their own failure once gradients are there, then all try again, or none does.
     With one process, or without such layers, nothing happens, and it returns what it is given.
     """
-    layers = [layer for layer in modules.modules() if isinstance(layer, _BatchNorm)] if accelerator.num_processes > 1 else []
+    layers = [layer for layer in modules.modules() if isinstance(layer, nn.BatchNorm2d)] if accelerator.num_processes > 1 else []
     if not layers:
         yield lambda failed: failed
         return
@@ -72,35 +71,23 @@ class _Sum(torch.autograd.Function):
         return ctx.messages.summed(gradient.contiguous())[: len(gradient)], None
 
 
-def _normalised(layer: _BatchNorm, plain: Callable[[Tensor], Tensor], messages: _Messages, x: Tensor) -> Tensor:
-    """What the layer gives (n, channels, …) in training where the batch of all processes is seen; in evaluation as it is."""
+def _normalised(layer: nn.BatchNorm2d, plain: Callable[[Tensor], Tensor], messages: _Messages, x: Tensor) -> Tensor:
+    """What the layer gives (n, channels, height, width) in training where the batch of all processes is seen; in evaluation as it is."""
     if not layer.training:
         return plain(x)
-    over = [0, *range(2, x.ndim)]
-    shape = (1, -1, *(1 for _ in over[1:]))
+    pixels, shape = (0, 2, 3), (1, -1, 1, 1)
     wide = x.float()
     size = torch.full((1,), x.numel() / x.shape[1], dtype=torch.float64, device=x.device)
-    total = _Sum.apply(torch.cat([wide.sum(over).double(), size]), messages)
+    total = _Sum.apply(torch.cat([wide.sum(pixels).double(), size]), messages)
     n = total[-1].detach()
     mean = total[:-1] / n
     centred = wide - mean.float().view(shape)
-    variance = _Sum.apply(centred.square().sum(over).double(), messages) / n
-    scale = (variance + layer.eps).rsqrt().float()
-    if layer.affine:
-        scale = scale * layer.weight
-    result = centred * scale.view(shape)
-    if layer.affine:
-        result = result + layer.bias.view(shape)
-    _remember(layer, mean.detach(), variance.detach(), n)
-    return result.to(x.dtype)
-
-
-@torch.no_grad()
-def _remember(layer: _BatchNorm, mean: Tensor, variance: Tensor, n: Tensor) -> None:
-    """The running statistics, the variance unbiased, as torch keeps them."""
-    if layer.running_mean is None or layer.running_var is None or layer.num_batches_tracked is None:
-        return
-    layer.num_batches_tracked += 1
-    share = layer.momentum if layer.momentum is not None else 1 / layer.num_batches_tracked.double()
-    layer.running_mean.lerp_(mean.to(layer.running_mean), share)
-    layer.running_var.lerp_((variance * n / (n - 1)).to(layer.running_var), share)
+    variance = _Sum.apply(centred.square().sum(pixels).double(), messages) / n
+    kept_mean, kept_variance, share = layer.running_mean, layer.running_var, layer.momentum
+    assert kept_mean is not None and kept_variance is not None and share is not None  # noqa: PT018  # as every layer here has them
+    with torch.no_grad():  # the variance unbiased, as torch keeps it
+        kept_mean.lerp_(mean.float(), share)
+        kept_variance.lerp_((variance * n / (n - 1)).float(), share)
+        layer.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+    scale = (variance + layer.eps).rsqrt().float() * layer.weight
+    return (centred * scale.view(shape) + layer.bias.view(shape)).to(x.dtype)

@@ -1,6 +1,5 @@
 """The contract every method keeps: fitted on normal images only, higher score = more novel."""
 
-import shutil
 import threading
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from novkit.data.untrusted import is_file
 from novkit.devices import pick_device as pick_device
 from novkit.errors import DataError, NotFittedError, NovkitError, StoredFileError, TrainingError
-from novkit.files import read_json, replacing_folder, write_json
+from novkit.files import read_json, remove, replacing_folder, write_json
 from novkit.images import check_images, retried
 from novkit.memory import memory_kept
 
@@ -309,4 +308,4 @@ class Detector(OutlierMixin, BaseEstimator):
     def discard_checkpoints(self) -> None:
         """Delete `workdir`, once it is no longer needed; nothing happens where there is none."""
         if self.workdir is not None:
-            shutil.rmtree(self.workdir, ignore_errors=True)
+            remove(Path(self.workdir))

@@ -1,7 +1,6 @@
 """One job: fit once, measure every set-up, store; what is done already is not done again."""
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from novkit.experiments.cost import Cost, measured
 from novkit.experiments.jobs import Job, build_setups, load_for
 from novkit.experiments.plans import SETTINGS_TRIED
 from novkit.experiments.sharing import given_cost, hand_on
+from novkit.files import remove
 from novkit.methods import make_detector
 from novkit.results import Record, Scores, add_record, load_results, provenance
 from novkit.tend import Tend
@@ -61,7 +61,7 @@ def run_job(
         found += [_measure(next(blanks), setup, scorer, cost_fit, *parts) for setup, parts in _assess(setups, scorer)]
     detector.save(folder / "detectors" / job.name)  # before the records, which say that the job is done
     records = [add_record(folder, record, scores, history=history, examples=panel) for record, scores, history, panel in found]
-    shutil.rmtree(folder / "work" / job.name, ignore_errors=True)
+    remove(folder / "work" / job.name)
     return records
 
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from novkit.experiments.jobs import Job, load_for
 from novkit.experiments.measuring import finished, run_job
 from novkit.experiments.plans import COSTLIEST
 from novkit.experiments.sharing import heirs_of
-from novkit.files import alone
+from novkit.files import alone, remove
 from novkit.progress import own_line
 from novkit.results import Record, arrange_records
 
@@ -50,7 +49,7 @@ def run_jobs(
             else:
                 _run_side_by_side(pending, folder, workers or available_cores(), progress)
     for job in jobs:
-        shutil.rmtree(folder / "work" / job.name, ignore_errors=True)  # where a run was killed when it was done but for this
+        remove(folder / "work" / job.name)  # where a run was killed when it was done but for this
     records = [record for job in jobs for record in finished(job, folder, device, progress=False)]
     if pending:
         arrange_records(folder, records)
