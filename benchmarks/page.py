@@ -143,7 +143,8 @@ def _goals(run: dict | None, on_cpu: dict | None) -> list[str]:
     for name, goal in GPU_GOALS.items():
         plain, compiled = (None if run is None else run["cases"].get(name + kind) for kind in ("", COMPILED))
         other = _rate(compiled) if name.startswith("TEND") else "–"
-        rows.append(f"| {name} | {'its limit' if goal is None else f'{goal:,}'} | {_rate(plain)} | {other} |")
+        reached = f", {_share(plain)} of it" if goal is None and plain is not None and "error" not in plain else ""
+        rows.append(f"| {name} | {'its limit' if goal is None else f'{goal:,}'} | {_rate(plain)}{reached} | {other} |")
     return ["\n".join(rows), *_count(on_cpu)]
 
 

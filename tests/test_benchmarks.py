@@ -229,6 +229,9 @@ def test_the_page_says_what_was_measured_and_what_was_not(tmp_path):
     assert "| drawing | 1,234 | – | – | – | – |" in text
     assert f"commit {run['machine']['commit'][:10]}" in text
     assert ("with changes" in text) == run["machine"]["commit"].endswith("-modified")
+    on_a_gpu = {**run, "cases": {"Patch-GAN step, quick, 64×64": case}}
+    there = page.write_page(json.loads(json.dumps({"speed_cuda": on_a_gpu})), tmp_path / "GPU.md").read_text(encoding="utf-8")
+    assert "| Patch-GAN step, quick, 64×64 | its limit | 1,234, 25% of it | – |" in there
     assert text.count("not measured |") == 2 * 2 + 1  # TEND's steps with compiled transformations and without, Patch-GAN's
     assert "Not measured. `" in text
 
